@@ -1,0 +1,1 @@
+//! The log engine: store, rounds, sequencer, head guard.

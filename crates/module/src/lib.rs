@@ -1,0 +1,1 @@
+//! Go module rules: paths, versions, zips, h1 hashes, go.mod and go.sum.

@@ -1,0 +1,1 @@
+//! Signed notes: keys, signing, opening and checking of signed text.

@@ -1,0 +1,1 @@
+//! ledger::Store on RocksDB.

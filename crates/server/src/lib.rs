@@ -1,0 +1,1 @@
+//! HTTP face of quipu: checksum database and module proxy.

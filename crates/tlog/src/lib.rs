@@ -1,0 +1,1 @@
+//! Transparent log: Merkle tree, proofs, tiles, record and tree text.

@@ -1,0 +1,1 @@
+//! The suspicious client of a Go checksum database.
