@@ -1,0 +1,171 @@
+//! What the engine asks of storage: the `Store` trait and the values that cross it.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use quipu_tlog::Hash;
+
+/// A point in time: microseconds since the Unix epoch, UTC.
+pub type Micros = u64;
+
+/// A record on its way into the log: its text, and the key that is unique in the log.
+///
+/// The key is a *prefix of the text* (for a go.sum record: `<path> <version> `, both spaces included). So a store
+/// never keeps keys of its own: it may index them by any hash it likes and decide by comparing the record's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    text: Bytes,
+    key_len: usize,
+}
+
+impl Entry {
+    /// An entry whose key is the first `key_len` bytes of `text`; `None` if the text is not that long or the key is
+    /// empty.
+    pub fn new(text: Bytes, key_len: usize) -> Option<Self> {
+        (key_len > 0 && key_len <= text.len()).then_some(Self { text, key_len })
+    }
+
+    /// The unique key: a prefix of [`Entry::text`].
+    pub fn key(&self) -> &[u8] {
+        &self.text[..self.key_len]
+    }
+
+    /// The record text: what is hashed as the leaf and served.
+    pub fn text(&self) -> &Bytes {
+        &self.text
+    }
+}
+
+/// A record as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// When the record was committed; strictly increasing with the index.
+    pub time: Micros,
+    /// The record text.
+    pub text: Bytes,
+}
+
+/// The state of the tree after a round: what gets guarded and signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Number of records.
+    pub size: u64,
+    /// Root of the tree of that size.
+    pub root: Hash,
+    /// When the round was committed; not below the time of any record under it.
+    pub time: Micros,
+}
+
+/// The two signed notes of one head. Either both exist or neither.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notes {
+    /// The size both notes are about.
+    pub size: u64,
+    /// The checksum database's note (`go.sum database tree`).
+    pub sumdb: Bytes,
+    /// The C2SP tlog-checkpoint whose origin is the log's name.
+    pub checkpoint: Bytes,
+}
+
+/// The stored form of one hash tile: its place and all the hashes it has so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TileState {
+    /// Tile level: entry `i` is the hash of the complete subtree over leaves `[i·256^level, (i+1)·256^level)`.
+    pub level: u8,
+    /// Tile number within the level.
+    pub n: u64,
+    /// 1 to 256 hashes of 32 bytes.
+    pub hashes: Bytes,
+}
+
+/// Everything one commit writes, atomically.
+#[derive(Clone, Debug)]
+pub struct Round {
+    /// The new records with their times, in index order; the first has the index `expected` of [`Store::commit`].
+    pub records: Vec<(Micros, Entry)>,
+    /// Every hash tile the round changed, in its widest state.
+    pub tiles: Vec<TileState>,
+    /// The head after the round.
+    pub head: Head,
+    /// Notes signed since the last commit; kept for ever, so that every head ever shown can be shown again.
+    pub notes: Vec<Notes>,
+}
+
+/// Why a read failed. No store retries; the engine decides.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The medium failed.
+    #[error("storage read failed: {0}")]
+    Io(String),
+    /// Something is there that no commit can have written.
+    #[error("storage is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// Why a commit did not report success.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Surely nothing was written: the stored size is not what the caller expected.
+    #[error("store holds {stored} records, the writer expected {expected}")]
+    Conflict {
+        /// Size found in the store.
+        stored: u64,
+        /// Size the writer believed in.
+        expected: u64,
+    },
+    /// Surely nothing was written: no room. The writer may go on serving and try again later.
+    #[error("no space left: {0}")]
+    Full(String),
+    /// The round may be durable, may be lost, or may come back after a restart. The writer must stop.
+    #[error("commit outcome unknown: {0}")]
+    Unknown(String),
+}
+
+/// Durable storage of one log, in the log's own words.
+///
+/// Duties of an implementation, held by [`crate::conformance`]:
+/// - [`Store::commit`] is atomic and durable when it returns `Ok`: after a crash at any moment either all of a round
+///   is there or none of it, and never a round without all rounds before it.
+/// - Rows at or past `head().size` (left by an interrupted bulk load) are never visible and may be overwritten.
+/// - Reads see the last successful commit and may run on any thread while a commit runs.
+///
+/// Duties of the caller: one writer at a time; no key twice (the writer asks [`Store::find`] first).
+pub trait Store: Send + Sync + 'static {
+    /// The head of the last commit; `None` for a store that never saw one.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn head(&self) -> Result<Option<Head>, ReadError>;
+
+    /// Appends a round to a store that holds exactly `expected` records, atomically and durably, or not at all.
+    ///
+    /// # Errors
+    /// See [`CommitError`]: only `Unknown` leaves the outcome open.
+    fn commit(&self, expected: u64, round: &Round) -> Result<(), CommitError>;
+
+    /// The record whose text starts with `key`, and its index.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn find(&self, key: &[u8]) -> Result<Option<(u64, Record)>, ReadError>;
+
+    /// The records of a half-open index range, all of it; an index at or past the head is an error of kind `Corrupt`
+    /// (the caller bounds the range by a head). Callers ask for at most a few thousand at once.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn records(&self, range: Range<u64>) -> Result<Vec<Record>, ReadError>;
+
+    /// The hashes tile `n` of `level` has so far, 32 bytes each; `None` if it has none. May hold more than any signed
+    /// head covers: callers cut it to the width they want.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn tile(&self, level: u8, n: u64) -> Result<Option<Bytes>, ReadError>;
+
+    /// The notes signed at exactly `size`, if that size was ever signed and they were kept.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn notes(&self, size: u64) -> Result<Option<Notes>, ReadError>;
+}
