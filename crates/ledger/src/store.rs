@@ -12,6 +12,7 @@ pub type Micros = u64;
 ///
 /// The key is a *prefix of the text* (for a go.sum record: `<path> <version> `, both spaces included). So a store
 /// never keeps keys of its own: it may index them by any hash it likes and decide by comparing the record's text.
+/// No key of a log may be a prefix of another key (the spaces see to that).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     text: Bytes,
@@ -19,10 +20,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry whose key is the first `key_len` bytes of `text`; `None` if the text is not that long or the key is
-    /// empty.
+    /// Longest record text in bytes: what the two-byte length of a C2SP tlog-tiles entry bundle can say.
+    pub const MAX_TEXT: usize = 65_535;
+
+    /// An entry whose key is the first `key_len` bytes of `text`; `None` if the text is not that long, the key is
+    /// empty, or the text is longer than [`Entry::MAX_TEXT`].
     pub fn new(text: Bytes, key_len: usize) -> Option<Self> {
-        (key_len > 0 && key_len <= text.len()).then_some(Self { text, key_len })
+        (key_len > 0 && key_len <= text.len() && text.len() <= Self::MAX_TEXT).then_some(Self { text, key_len })
     }
 
     /// The unique key: a prefix of [`Entry::text`].
@@ -128,6 +132,9 @@ pub enum CommitError {
 ///   is there or none of it, and never a round without all rounds before it.
 /// - Rows at or past `head().size` (left by an interrupted bulk load) are never visible and may be overwritten.
 /// - Reads see the last successful commit and may run on any thread while a commit runs.
+/// - A round without records is a round: the first commit of a log has none and `expected` 0.
+/// - What a freshly opened store shows is durable. After a failed sync the page cache may show bytes that the disk
+///   does not have, so opening rewrites the tail it read (or reads it past the cache) before showing it.
 ///
 /// Duties of the caller: one writer at a time; no key twice (the writer asks [`Store::find`] first).
 pub trait Store: Send + Sync + 'static {
