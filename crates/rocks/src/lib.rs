@@ -1,1 +1,30 @@
-//! ledger::Store on RocksDB.
+//! [`quipu_ledger::Store`] on RocksDB: one log in one directory.
+//!
+//! Four families of rows and two single rows, all extended and never changed:
+//!
+//! | family | row | value |
+//! |---|---|---|
+//! | `record` | run of 16 consecutive records | time, key length and text of each |
+//! | `key` | 8 bytes of SHA-256 of the key | indices of the records with that hash |
+//! | `tile` | level and number | the hashes the tile has so far |
+//! | `note` | tree size | both signed notes |
+//! | `default` | `head`, `format` | size, root, time; the version of this layout |
+//!
+//! A commit is one synced write batch over all of them. The bytes are described in `docs/FORMATS.md`.
+
+mod commit;
+mod copy;
+mod open;
+mod row;
+mod scrub;
+mod stats;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tuning;
+
+pub use open::OpenError;
+pub use scrub::{Progress, Scrubbed};
+pub use stats::Stats;
+pub use store::RocksStore;
+pub use tuning::Options;
