@@ -1,0 +1,11 @@
+//! The crate from the outside: the cases of the Go reference, properties, tampering.
+
+mod common;
+mod geometry;
+mod proofs;
+mod records_json;
+mod tamper;
+mod texts;
+mod tiles_json;
+mod tlog_json;
+mod trees_json;
