@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::unicode::is_printable;
+
 /// `text` in double quotes, with control and unprintable characters and invalid UTF-8 escaped.
 pub(crate) fn quote(text: impl AsRef<[u8]>) -> String {
     let mut out = String::from("\"");
@@ -46,18 +48,6 @@ fn push_code(out: &mut String, code: u32) {
         0..0x10000 => write!(out, "\\u{code:04x}"),
         _ => write!(out, "\\U{code:08x}"),
     };
-}
-
-/// Whether `c` may stand as it is. The standard library's newer Unicode tables
-/// are near enough for a text that only people read.
-fn is_printable(c: char) -> bool {
-    // A combining mark is escaped only at the start of a string, hence the `a`.
-    let mut rest = ['a', c].iter().collect::<String>();
-    if matches!(c, '"' | '\'') {
-        return true;
-    }
-    rest = rest.escape_debug().skip(1).collect();
-    rest.chars().eq([c])
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Letters and simple case folding as Go knows them (Unicode 15.0.0).
+//! Letters, printable characters and simple case folding as Go knows them (Unicode 15.0.0).
 
 mod tables;
 
@@ -7,9 +7,21 @@ pub(crate) fn is_letter(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphabetic();
     }
+    in_ranges(tables::LETTERS, c)
+}
+
+/// Whether `c` leaves a mark on paper (or is the ASCII space): not a control, not a space, assigned.
+pub(crate) fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return c == ' ' || c.is_ascii_graphic();
+    }
+    in_ranges(tables::PRINTABLE, c)
+}
+
+fn in_ranges(ranges: &[(u32, u32)], c: char) -> bool {
     let code = u32::from(c);
-    let after = tables::LETTERS.partition_point(|&(first, _)| first <= code);
-    after.checked_sub(1).and_then(|i| tables::LETTERS.get(i)).is_some_and(|&(_, last)| code <= last)
+    let after = ranges.partition_point(|&(first, _)| first <= code);
+    after.checked_sub(1).and_then(|i| ranges.get(i)).is_some_and(|&(_, last)| code <= last)
 }
 
 /// `text` with every character replaced by the smallest member of its simple-folding orbit, and

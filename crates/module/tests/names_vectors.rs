@@ -4,7 +4,7 @@
 mod common;
 
 use common::Vectors;
-use quipu_module::{Error, ModulePath, Query, check_file_path, split_path_version};
+use quipu_module::{Error, ModulePath, Patterns, Query, check_file_path, split_path_version};
 use serde_json::Value;
 
 #[test]
@@ -15,7 +15,8 @@ fn names() {
     vectors.cases("escape_version", 20).iter().for_each(escape_version);
     vectors.cases("unescape_path", 10).iter().for_each(unescape_path);
     vectors.cases("unescape_version", 8).iter().for_each(unescape_version);
-    vectors.finish(&["prefix_patterns"]);
+    vectors.cases("prefix_patterns", 15).iter().for_each(prefix_pattern);
+    vectors.finish(&[]);
 }
 
 fn module_path(case: &Value) {
@@ -70,6 +71,13 @@ fn unescape_version(case: &Value) {
     if let Ok(query) = query {
         assert_eq!(query.as_str(), case["version"]);
     }
+}
+
+fn prefix_pattern(case: &Value) {
+    let (globs, target) = (case["globs"].as_str().unwrap(), case["target"].as_str().unwrap());
+    let patterns = Patterns::new(globs);
+    assert_eq!(patterns.matches(target), case["match"], "{case}");
+    assert_eq!(patterns.to_string(), globs);
 }
 
 /// The error texts are Go's, too: they are what users see and search for.

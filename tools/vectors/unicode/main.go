@@ -1,5 +1,5 @@
-// Command unicode writes the Rust tables that module path and zip rules need:
-// which code points are letters and how they fold, as Go's unicode package has them.
+// Command unicode writes the Rust tables that module paths, zips and go.mod files need: which
+// code points are letters, which are printable and how they fold, as Go's unicode package has them.
 //
 //	go run ./unicode > ../../crates/module/src/unicode/tables.rs
 //
@@ -26,23 +26,25 @@ func main() {
 	fmt.Fprintf(out, "//! Unicode %s tables, written by `go run ./unicode` in `tools/vectors`; do not edit.\n\n", unicode.Version)
 	fmt.Fprintf(out, "/// The Unicode version of these tables.\n")
 	fmt.Fprintf(out, "#[cfg(test)]\npub(super) const VERSION: &str = %q;\n\n", unicode.Version)
-	writeLetters(out)
+	writeRanges(out, "LETTERS", "the letters (categories `L*`)", unicode.IsLetter)
+	fmt.Fprintln(out)
+	writeRanges(out, "PRINTABLE", "what is printable (categories `L*`, `M*`, `N*`, `P*`, `S*`)", unicode.IsPrint)
 	fmt.Fprintln(out)
 	writeFolds(out)
 }
 
-// writeLetters prints the inclusive ranges of non-ASCII code points in category L.
-func writeLetters(out *bufio.Writer) {
-	fmt.Fprintln(out, "/// Inclusive ranges of the letters (categories `L*`) above U+007F, ascending.")
+// writeRanges prints the inclusive ranges of the non-ASCII code points that have a property.
+func writeRanges(out *bufio.Writer, name, what string, has func(rune) bool) {
+	fmt.Fprintf(out, "/// Inclusive ranges of %s above U+007F, ascending.\n", what)
 	fmt.Fprintln(out, "#[rustfmt::skip]")
-	fmt.Fprintln(out, "pub(super) static LETTERS: &[(u32, u32)] = &[")
+	fmt.Fprintf(out, "pub(super) static %s: &[(u32, u32)] = &[\n", name)
 	column := 0
 	for r := rune(0x80); r <= unicode.MaxRune; r++ {
-		if !unicode.IsLetter(r) {
+		if !has(r) {
 			continue
 		}
 		first := r
-		for r < unicode.MaxRune && unicode.IsLetter(r+1) {
+		for r < unicode.MaxRune && has(r+1) {
 			r++
 		}
 		cell(out, &column, 6, fmt.Sprintf("(0x%X, 0x%X),", first, r))

@@ -1,0 +1,144 @@
+//! What a module zip may contain: names under the module's prefix, sizes within limits, no two names that
+//! a file system could take for one.
+
+use std::collections::{HashMap, hash_map};
+
+use super::{MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, directory::Entry, too_large};
+use crate::{error::Error, path::check_file_path, quote::quote, unicode::fold, version::ModuleVersion};
+
+/// Judges the entries of a zip one after the other.
+pub(super) struct NameChecker {
+    /// `path@version/`.
+    prefix: String,
+    tree: Tree,
+    files: usize,
+    /// Sum of declared sizes; `None` when beyond the limit.
+    size: Option<u64>,
+}
+
+impl NameChecker {
+    pub(super) fn new(module: &ModuleVersion) -> Self {
+        Self { prefix: format!("{module}/"), tree: Tree::default(), files: 0, size: Some(0) }
+    }
+
+    /// Judges `entry`; the error says what is wrong with it, without its name.
+    pub(super) fn check(&mut self, entry: &Entry) -> Result<(), String> {
+        let name = entry.name.strip_prefix(self.prefix.as_bytes());
+        let name = name.ok_or_else(|| format!("path does not have prefix {}", quote(&self.prefix)))?;
+        if name.is_empty() {
+            return Ok(());
+        }
+        let path = name.strip_suffix(b"/").unwrap_or(name);
+        if !is_clean(path) {
+            return Err("file path is not clean".into());
+        }
+        check_file_path(path).map_err(|e| e.to_string())?;
+        let path = str::from_utf8(path).map_err(|e| e.to_string())?;
+        self.tree.insert(path, entry.is_dir())?;
+        if entry.is_dir() {
+            return Ok(());
+        }
+        check_go_mod_name(path)?;
+        self.files += 1;
+        self.size = self.size.and_then(|size| size.checked_add(entry.size)).filter(|&size| size <= MAX_ZIP);
+        if (path == "go.mod" || path == "LICENSE") && entry.size > MAX_ROOT_FILE {
+            return Err(format!("{path} file too large (max size is {MAX_ROOT_FILE} bytes)"));
+        }
+        Ok(())
+    }
+
+    /// Number of files and sum of their sizes.
+    pub(super) fn totals(&self) -> Result<(usize, u64), Error> {
+        Ok((self.files, self.size.ok_or_else(too_large)?))
+    }
+}
+
+/// There is one go.mod at most, in the root and in lower case.
+fn check_go_mod_name(path: &str) -> Result<(), String> {
+    let base = path.rsplit_once('/').map_or(path, |(_, base)| base);
+    if !base.eq_ignore_ascii_case("go.mod") || path == "go.mod" {
+        return Ok(());
+    }
+    let wrong_place = base.len() < path.len();
+    Err(if wrong_place {
+        "go.mod file not in module root directory"
+    } else {
+        "go.mod files must have lowercase names"
+    }
+    .into())
+}
+
+/// Whether `path` is what Go's `path.Clean` would make of it. The file-path check refuses everything
+/// unclean anyhow; this only decides what is said about it.
+fn is_clean(path: &[u8]) -> bool {
+    if path == b"." || path == b"/" {
+        return true;
+    }
+    let relative = path.strip_prefix(b"/");
+    let mut may_go_up = relative.is_none();
+    relative.unwrap_or(path).split(|&b| b == b'/').all(|element| {
+        may_go_up &= element == b"..";
+        !element.is_empty() && element != b"." && (element != b".." || may_go_up)
+    })
+}
+
+/// All names so far and the directories above them, folded, as a tree. Unlike a table of complete names it
+/// grows no faster than the names do, however deep they are.
+#[derive(Default)]
+struct Tree {
+    /// By parent (0 is the root) and folded last element.
+    nodes: HashMap<(usize, Box<str>), Node>,
+}
+
+struct Node {
+    id: usize,
+    /// The last element as it was first written.
+    element: Box<str>,
+    is_dir: bool,
+}
+
+impl Tree {
+    /// Adds `path` and the directories above it, if no other name folds to the same.
+    fn insert(&mut self, path: &str, is_dir: bool) -> Result<(), String> {
+        let mut parent = 0;
+        // The path as an earlier entry wrote it.
+        let mut known = String::new();
+        let mut problem = None;
+        let mut end = 0;
+        for element in path.split('/') {
+            end += element.len() + usize::from(end > 0);
+            let sofar = path.get(..end).unwrap_or(path);
+            let is_dir = is_dir || end < path.len();
+            let id = self.nodes.len() + 1;
+            match self.nodes.entry((parent, fold(element).into())) {
+                hash_map::Entry::Vacant(place) => {
+                    if id > MAX_ENTRIES {
+                        return Err("too many files and directories".into());
+                    }
+                    place.insert(Node { id, element: element.into(), is_dir });
+                    parent = id;
+                }
+                hash_map::Entry::Occupied(node) => {
+                    let node = node.get();
+                    parent = node.id;
+                    known.extend((!known.is_empty()).then_some('/'));
+                    known.push_str(&node.element);
+                    // Of several the deepest is told, as Go starts there.
+                    problem = clash(&known, sofar, node.is_dir, is_dir).or(problem);
+                }
+            }
+        }
+        problem.map_or(Ok(()), Err)
+    }
+}
+
+/// What is wrong with `path` when `known` folds to the same.
+fn clash(known: &str, path: &str, known_is_dir: bool, is_dir: bool) -> Option<String> {
+    if known != path {
+        return Some(format!("case-insensitive file name collision: {} and {}", quote(known), quote(path)));
+    }
+    if known_is_dir != is_dir {
+        return Some(format!("entry {} is both a file and a directory", quote(path)));
+    }
+    (!is_dir).then(|| format!("multiple entries for file {}", quote(path)))
+}
