@@ -1,0 +1,293 @@
+//! The one way out over HTTP: every request this program sends upstream goes through [`Client::get`].
+//!
+//! The client adds to plain HTTP what a server needs that is sent to places by others: an address policy applied to
+//! the address that is connected to, on every redirect again; limits of size, time and rate on every body; a bound on
+//! concurrent requests; credentials that never leave the authority they belong to; and a record of every request.
+//! It does not decompress, keeps no cookies and reads no proxy settings from the environment.
+
+mod address;
+mod body;
+mod connect;
+mod egress;
+mod hops;
+mod tls;
+mod url;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response as HttpResponse, StatusCode, Version, header};
+use http_body::Body as _;
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+pub use body::{Body, Limits};
+pub use connect::Named;
+pub use egress::{Egress, Observe, Purpose, Unobserved};
+pub use hops::{HOP_HEADER, Hops};
+pub use url::{Authority, Credentials, Scheme, Url};
+pub(crate) use url::{decode_percent, encode_element, encode_path};
+
+use crate::error::{Error, ErrorKind, Result};
+use body::{Underway, too_long};
+use connect::{ConnectError, Connector};
+use egress::Watch;
+
+/// Most redirects that are followed for one request, as the `go` command does.
+const MAX_REDIRECTS: usize = 10;
+
+/// What a [`Client`] is made of.
+#[derive(Clone)]
+pub struct ClientOptions {
+    /// How this program calls itself to upstreams, `quipu/<version>`.
+    pub user_agent: String,
+    /// This instance in the hop header, unique among all that might ask each other: printable ASCII without commas.
+    pub instance: String,
+    /// The authorities that the operator named.
+    pub named: Named,
+    /// Certificates to trust besides those of the system.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// Most requests under way at once; further ones wait.
+    pub max_concurrent: usize,
+    /// Longest time for a TCP connection to be made.
+    pub connect_timeout: Duration,
+    /// Told of every request.
+    pub observer: Arc<dyn Observe>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("quipu/", env!("CARGO_PKG_VERSION")).to_owned(),
+            instance: "quipu".to_owned(),
+            named: Named::default(),
+            extra_roots: Vec::new(),
+            max_concurrent: 64,
+            connect_timeout: Duration::from_secs(5),
+            observer: Arc::new(Unobserved),
+        }
+    }
+}
+
+/// One request.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What to get.
+    pub url: &'a Url,
+    /// Sent to the authority that they belong to, and to no other.
+    pub credentials: Option<&'a Credentials>,
+    /// What for.
+    pub purpose: Purpose,
+    /// What it may cost.
+    pub limits: Limits,
+}
+
+/// An answer that is no redirect: its status and its body, still to be read.
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The media type of the body, as sent; empty if none was.
+    pub content_type: String,
+    /// The body.
+    pub body: Body,
+}
+
+/// The outbound HTTP client. Clones share connections and limits.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    http: legacy::Client<HttpsConnector<Connector>, Empty<Bytes>>,
+    named: Arc<Named>,
+    places: Arc<Semaphore>,
+    user_agent: HeaderValue,
+    instance: String,
+    observer: Arc<dyn Observe>,
+}
+
+impl Client {
+    /// A client that trusts the certificates of the system (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`).
+    ///
+    /// # Errors
+    /// The user agent or the instance cannot be a header, or TLS cannot be set up.
+    pub fn new(options: ClientOptions) -> Result<Self> {
+        let user_agent = HeaderValue::try_from(&options.user_agent)
+            .map_err(|_| Error::unavailable("the user agent is not a header value"))?;
+        if Hops::default().extended(&options.instance).is_none() || options.instance.contains(',') {
+            return Err(Error::unavailable("the instance name is not a header value"));
+        }
+        let named = Arc::new(options.named);
+        let connector = Connector::new(named.clone(), options.connect_timeout);
+        let https = tls::connector(connector, options.extra_roots)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                http: pool().build(https),
+                named,
+                places: Arc::new(Semaphore::new(options.max_concurrent)),
+                user_agent,
+                instance: options.instance,
+                observer: options.observer,
+            }),
+        })
+    }
+
+    /// Gets `request.url`, following redirects.
+    ///
+    /// Any status that is not a redirect is an answer; only what keeps an answer from coming is an error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`] when no answer came, [`ErrorKind::Rejected`] for one
+    /// that is refused: too long, compressed, of unknown length, or redirecting to where the policy forbids.
+    pub async fn get(&self, request: Request<'_>) -> Result<Response> {
+        let started = Instant::now();
+        let deadline = started + request.limits.first_byte.min(request.limits.total);
+        let permit = timeout_at(deadline, self.shared.places.clone().acquire_owned()).await;
+        let permit = permit
+            .map_err(|_| Error::unavailable("too many upstream requests are under way"))?
+            .map_err(|_| Error::unavailable("the client is shut down"))?;
+        let mut url = request.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            self.shared.named.check(url.authority()).map_err(|_| forbidden_host())?;
+            let (head, watch) = self.hop(&url, request, deadline).await?;
+            if !is_redirect(head.status()) {
+                return respond(head, request.limits, Underway { started, watch, permit });
+            }
+            url = target(&url, &head)?;
+        }
+        Err(Error::rejected("upstream redirects without end"))
+    }
+
+    /// Sends one request and waits for the head of its answer.
+    async fn hop(
+        &self,
+        url: &Url,
+        request: Request<'_>,
+        deadline: Instant,
+    ) -> Result<(HttpResponse<Incoming>, Watch)> {
+        let message = self.message(url, request.credentials)?;
+        let mut watch = Watch::start(self.shared.observer.clone(), url, request.purpose);
+        let answer = timeout_at(deadline, self.shared.http.request(message)).await;
+        let answer = answer
+            .map_err(|_| Error::timeout("upstream does not answer"))
+            .and_then(|answer| answer.map_err(|error| describe(url, &error)));
+        match answer {
+            Ok(head) => {
+                watch.answered(head.status().as_u16());
+                Ok((head, watch))
+            }
+            Err(error) => {
+                watch.failed(error.kind());
+                Err(error)
+            }
+        }
+    }
+
+    fn message(&self, url: &Url, credentials: Option<&Credentials>) -> Result<http::Request<Empty<Bytes>>> {
+        let malformed = || Error::unavailable("the upstream address is malformed");
+        let uri = url.to_uri().ok_or_else(malformed)?;
+        let mut message = http::Request::new(Empty::new());
+        *message.method_mut() = Method::GET;
+        *message.uri_mut() = uri;
+        let headers = message.headers_mut();
+        headers.insert(header::USER_AGENT, self.shared.user_agent.clone());
+        if let Some(hops) = Hops::current().extended(&self.shared.instance) {
+            headers.insert(HOP_HEADER, hops);
+        }
+        if let Some(value) = credentials.and_then(|c| c.for_authority(url.authority())) {
+            headers.insert(header::AUTHORIZATION, value.clone());
+        }
+        Ok(message)
+    }
+}
+
+/// Connection reuse and protocol limits.
+fn pool() -> legacy::Builder {
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder
+        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(32)
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .http1_max_headers(128)
+        .http2_max_header_list_size(64 << 10)
+        .http2_initial_stream_window_size(4 << 20)
+        .http2_initial_connection_window_size(16 << 20)
+        .http2_keep_alive_interval(Duration::from_secs(30))
+        .http2_keep_alive_timeout(Duration::from_secs(10));
+    builder
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Where `head`, a redirect, sends the request for `from`.
+fn target(from: &Url, head: &HttpResponse<Incoming>) -> Result<Url> {
+    let location = head.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let to = location.and_then(|location| from.resolve(location));
+    let to = to.ok_or_else(|| Error::rejected("upstream redirects to a malformed address"))?;
+    if from.authority().scheme() == Scheme::Https && to.authority().scheme() == Scheme::Http {
+        return Err(Error::rejected("upstream redirects from https to http"));
+    }
+    Ok(to)
+}
+
+fn respond(head: HttpResponse<Incoming>, limits: Limits, mut underway: Underway) -> Result<Response> {
+    if let Err(error) = check_head(&head, limits) {
+        underway.watch.failed(error.kind());
+        return Err(error);
+    }
+    let content_type = head.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default().to_owned();
+    let status = head.status();
+    Ok(Response { status, content_type, body: Body::new(head.into_body(), limits, underway) })
+}
+
+/// Refuses a successful answer that cannot be read safely.
+fn check_head(head: &HttpResponse<Incoming>, limits: Limits) -> Result<()> {
+    if head.status() != StatusCode::OK {
+        return Ok(());
+    }
+    let encoding = head.headers().get(header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        return Err(Error::rejected("upstream compressed its answer without being asked"));
+    }
+    let length = head.body().size_hint().exact();
+    // Such a body ends with its connection: a cut one would look complete.
+    let chunked = head.headers().contains_key(header::TRANSFER_ENCODING) || head.version() == Version::HTTP_2;
+    if length.is_none() && !chunked {
+        return Err(Error::rejected("upstream does not say how long its answer is"));
+    }
+    if length.unwrap_or(0) > limits.max_bytes { Err(too_long(limits.max_bytes)) } else { Ok(()) }
+}
+
+/// Turns a failure to get an answer into words without the name of the host; the log gets the rest.
+fn describe(url: &Url, error: &legacy::Error) -> Error {
+    tracing::debug!(host = %url.authority(), error = ?error, "request failed");
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        match current.downcast_ref::<ConnectError>() {
+            Some(ConnectError::Refused) => return forbidden_host(),
+            Some(ConnectError::Timeout) => return Error::timeout("upstream does not accept connections"),
+            Some(reason) => return Error::unavailable(format!("cannot reach upstream: {reason}")),
+            None => cause = current.source(),
+        }
+    }
+    if error.is_connect() {
+        return Error::unavailable("cannot make a secure connection to upstream");
+    }
+    Error::unavailable("upstream broke the connection")
+}
+
+fn forbidden_host() -> Error {
+    Error::new(ErrorKind::Rejected, "the address policy forbids the host that upstream leads to")
+}

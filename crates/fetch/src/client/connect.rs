@@ -1,0 +1,129 @@
+//! Connecting: names are resolved here, every address is judged, and the connection goes to the judged address.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use super::address::{is_allowed_when_named, is_global_unicast};
+use super::url::{Authority, Scheme, Url};
+
+/// Longest wait for a name to resolve.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Most addresses of one host that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// The authorities that the operator named in the configuration. Everything else must be on the public internet,
+/// spoken to over `https` on port 443.
+#[derive(Clone, Debug, Default)]
+pub struct Named(HashSet<Authority>);
+
+impl Named {
+    /// Adds an authority that may be anywhere.
+    pub fn insert(&mut self, authority: Authority) {
+        self.0.insert(authority);
+    }
+
+    /// Whether the operator named exactly this scheme, host and port.
+    pub fn contains(&self, authority: &Authority) -> bool {
+        self.0.contains(authority)
+    }
+
+    /// Refuses what is wrong with `authority` whatever its name resolves to.
+    pub(super) fn check(&self, authority: &Authority) -> Result<(), ConnectError> {
+        let usual = authority.scheme() == Scheme::Https && authority.port() == 443;
+        if usual || self.contains(authority) { Ok(()) } else { Err(ConnectError::Refused) }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("the address policy forbids this host")]
+    Refused,
+    #[error("its name does not resolve")]
+    Unresolved,
+    #[error("it does not accept connections")]
+    Unreachable,
+    #[error("connecting took too long")]
+    Timeout,
+}
+
+/// The connector below TLS.
+#[derive(Clone)]
+pub(super) struct Connector {
+    named: Arc<Named>,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(named: Arc<Named>, timeout: Duration) -> Self {
+        Self { named, timeout }
+    }
+
+    async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
+        let url = Url::parse(&uri.to_string()).ok_or(ConnectError::Refused)?;
+        let authority = url.authority();
+        self.named.check(authority)?;
+        let named = self.named.contains(authority);
+        let addresses = resolve(authority).await?;
+        // One forbidden answer condemns the name: which of its addresses is used must not depend on luck.
+        if !addresses.iter().all(|address| is_allowed(*address, named)) {
+            return Err(ConnectError::Refused);
+        }
+        timeout(self.timeout, first_connection(&addresses)).await.map_err(|_| ConnectError::Timeout)?
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<TcpStream>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(uri))
+    }
+}
+
+fn is_allowed(address: SocketAddr, named: bool) -> bool {
+    let scoped = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
+    if named { is_allowed_when_named(address.ip()) } else { !scoped && is_global_unicast(address.ip()) }
+}
+
+async fn resolve(authority: &Authority) -> Result<Vec<SocketAddr>, ConnectError> {
+    if let Ok(ip) = authority.host().parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, authority.port())]);
+    }
+    let lookup = lookup_host((authority.host(), authority.port()));
+    let addresses = timeout(RESOLVE_TIMEOUT, lookup).await.map_err(|_| ConnectError::Timeout)?;
+    let mut addresses: Vec<_> = addresses.map_err(|_| ConnectError::Unresolved)?.collect();
+    addresses.dedup();
+    if addresses.is_empty() { Err(ConnectError::Unresolved) } else { Ok(addresses) }
+}
+
+/// Tries the addresses one after the other; a silent one is left after a second if there are others.
+async fn first_connection(addresses: &[SocketAddr]) -> Result<TokioIo<TcpStream>, ConnectError> {
+    let patience = if addresses.len() > 1 { Duration::from_secs(1) } else { Duration::MAX };
+    for address in addresses.iter().take(MAX_ADDRESSES) {
+        if let Ok(Ok(stream)) = timeout(patience, TcpStream::connect(address)).await {
+            // Requests are small and latency counts; failing to say so changes nothing else.
+            let _ = stream.set_nodelay(true);
+            return Ok(TokioIo::new(stream));
+        }
+    }
+    Err(ConnectError::Unreachable)
+}

@@ -1,0 +1,117 @@
+//! What left this machine: one record for each request that was sent.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::url::Url;
+use crate::error::ErrorKind;
+
+/// What a request was for. Few values, so it can be a metric label (a path never can).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// `@v/list`
+    List,
+    /// `@v/<query>.info`
+    Info,
+    /// `@latest`
+    Latest,
+    /// `@v/<version>.mod`
+    GoMod,
+    /// `@v/<version>.zip`
+    Zip,
+    /// Anything of a checksum database.
+    Database,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::List => "list",
+            Self::Info => "info",
+            Self::Latest => "latest",
+            Self::GoMod => "mod",
+            Self::Zip => "zip",
+            Self::Database => "sumdb",
+        })
+    }
+}
+
+/// One request that was sent, recorded when its answer was read or given up. Every redirect is a request of its own.
+#[derive(Clone, Debug)]
+pub struct Egress {
+    /// Always `GET` so far.
+    pub method: &'static str,
+    /// Scheme, host and port.
+    pub host: String,
+    /// Path and query as sent. It names a module: fit for a log, not for a metric label.
+    pub path: String,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// The status of the answer, if one came.
+    pub status: Option<u16>,
+    /// Bytes of the body that were read.
+    pub bytes: u64,
+    /// From asking for a connection to the last byte read.
+    pub duration: Duration,
+    /// Why it failed below HTTP, if it did.
+    pub failure: Option<ErrorKind>,
+}
+
+/// Told of every request that leaves; counts and logs. Called on the task that fetched, so it must not block.
+pub trait Observe: Send + Sync + 'static {
+    /// One request is over.
+    fn egress(&self, record: &Egress);
+}
+
+/// An observer that does nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unobserved;
+
+impl Observe for Unobserved {
+    fn egress(&self, _: &Egress) {}
+}
+
+/// Reports its request when dropped, so that none is forgotten however its reading ends.
+pub(super) struct Watch {
+    observer: Arc<dyn Observe>,
+    started: Instant,
+    record: Egress,
+}
+
+impl Watch {
+    pub(super) fn start(observer: Arc<dyn Observe>, url: &Url, purpose: Purpose) -> Self {
+        let record = Egress {
+            method: "GET",
+            host: url.authority().to_string(),
+            path: url.path_and_query().to_owned(),
+            purpose,
+            status: None,
+            bytes: 0,
+            duration: Duration::ZERO,
+            failure: None,
+        };
+        Self { observer, started: Instant::now(), record }
+    }
+
+    pub(super) fn answered(&mut self, status: u16) {
+        self.record.status = Some(status);
+    }
+
+    pub(super) fn read(&mut self, bytes: usize) {
+        self.record.bytes = self.record.bytes.saturating_add(bytes as u64);
+    }
+
+    pub(super) fn failed(&mut self, kind: ErrorKind) {
+        self.record.failure = Some(kind);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.record.duration = self.started.elapsed();
+        self.observer.egress(&self.record);
+    }
+}

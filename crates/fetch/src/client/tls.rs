@@ -1,0 +1,44 @@
+//! TLS for outgoing connections: rustls with the certificates that this machine trusts.
+
+use std::sync::Arc;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::connect::Connector;
+use crate::error::{Error, Result};
+
+/// Wraps `connector` in TLS for `https`, offering HTTP/2 and HTTP/1.1.
+pub(super) fn connector(
+    connector: Connector,
+    extra_roots: Vec<CertificateDer<'static>>,
+) -> Result<HttpsConnector<Connector>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::unavailable(format!("TLS cannot be set up: {error}")))?
+        .with_root_certificates(roots(extra_roots))
+        .with_no_client_auth();
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
+    Ok(builder.enable_http1().enable_http2().wrap_connector(connector))
+}
+
+/// The system's roots and `extra`. A machine without any can still talk to `http` and `file` upstreams; its `https`
+/// requests fail, and the log says why.
+fn roots(extra: Vec<CertificateDer<'static>>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    for error in &native.errors {
+        tracing::warn!(%error, "cannot read system certificates");
+    }
+    roots.add_parsable_certificates(native.certs);
+    let (added, ignored) = roots.add_parsable_certificates(extra);
+    if ignored > 0 {
+        tracing::warn!(added, ignored, "some of the extra root certificates are malformed");
+    }
+    if roots.is_empty() {
+        tracing::warn!("no root certificates found: https upstreams cannot be verified and will fail");
+    }
+    roots
+}
