@@ -33,7 +33,7 @@ pub use connect::Named;
 pub use egress::{Egress, Observe, Purpose, Unobserved};
 pub use hops::{HOP_HEADER, Hops};
 pub use url::{Authority, Credentials, Scheme, Url};
-pub(crate) use url::{decode_percent, encode_element, encode_path};
+pub(crate) use url::{decode_percent, encode_path};
 
 use crate::error::{Error, ErrorKind, Result};
 use body::{Underway, too_long};

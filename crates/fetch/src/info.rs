@@ -119,9 +119,11 @@ fn is_rfc3339(text: &str) -> bool {
         Some(fraction) => fraction.trim_start_matches(|c: char| c.is_ascii_digit()),
         None => rest,
     };
-    let fraction_ok = !rest.starts_with('.') || (zone.len() + 1 < rest.len() && rest.len() - zone.len() <= 10);
+    let fraction_ok =
+        !rest.starts_with('.') || (zone.len() + 1 < rest.len() && rest.len() - zone.len() <= 10);
     let number = |text: &str, at: usize| text.get(at..at + 2).and_then(|digits| digits.parse::<u8>().ok());
-    let in_range = |text, at, range: std::ops::RangeInclusive<u8>| number(text, at).is_some_and(|n| range.contains(&n));
+    let in_range =
+        |text, at, range: std::ops::RangeInclusive<u8>| number(text, at).is_some_and(|n| range.contains(&n));
     let zone_ok = match zone.as_bytes() {
         [b'Z'] => true,
         [b'+' | b'-', _, _, b':', _, _] => in_range(zone, 1, 0..=23) && in_range(zone, 4, 0..=59),
@@ -186,9 +188,19 @@ mod tests {
             assert!(is_rfc3339(good), "{good}");
         }
         for bad in [
-            "", "2022-09-27", "2022-09-27 20:59:27Z", "2022-09-27T20:59:27", "2022-13-27T20:59:27Z",
-            "2022-09-32T20:59:27Z", "2022-09-27T24:59:27Z", "2022-09-27T20:60:27Z", "2022-09-27T20:59:27.Z",
-            "2022-09-27T20:59:27.1234567890Z", "2022-09-27T20:59:27+0530", "2022-09-27T20:59:27+24:00", "２022-09-27T20:59:27Z",
+            "",
+            "2022-09-27",
+            "2022-09-27 20:59:27Z",
+            "2022-09-27T20:59:27",
+            "2022-13-27T20:59:27Z",
+            "2022-09-32T20:59:27Z",
+            "2022-09-27T24:59:27Z",
+            "2022-09-27T20:60:27Z",
+            "2022-09-27T20:59:27.Z",
+            "2022-09-27T20:59:27.1234567890Z",
+            "2022-09-27T20:59:27+0530",
+            "2022-09-27T20:59:27+24:00",
+            "２022-09-27T20:59:27Z",
         ] {
             assert!(!is_rfc3339(bad), "{bad}");
         }

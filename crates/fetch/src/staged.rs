@@ -48,7 +48,14 @@ impl Staging {
         });
         let leftover = Leftover(path);
         let file = file.await?;
-        Ok(Staged { file: Some(file), buffer: Vec::new(), hash: Sha256::new(), length: 0, max_bytes, leftover })
+        Ok(Staged {
+            file: Some(file),
+            buffer: Vec::new(),
+            hash: Sha256::new(),
+            length: 0,
+            max_bytes,
+            leftover,
+        })
     }
 
     /// A complete, synced file with these bytes.
@@ -60,11 +67,8 @@ impl Staging {
         blocking(move || write_small(leftover, &bytes)).await
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    fn new_path(&self) -> PathBuf {
+    /// A name in the directory that was never used before.
+    pub(crate) fn new_path(&self) -> PathBuf {
         self.directory.join(format!("{}.part", self.next.fetch_add(1, Ordering::Relaxed)))
     }
 }
@@ -210,7 +214,9 @@ pub(crate) async fn blocking<T: Send + 'static>(
 pub(crate) fn disk_error(error: &io::Error) -> Error {
     tracing::error!(%error, "cache disk");
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::unavailable("the cache disk is full"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::unavailable("the cache disk is full")
+        }
         _ => Error::unavailable("the cache disk failed"),
     }
 }

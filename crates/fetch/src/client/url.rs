@@ -198,7 +198,7 @@ impl fmt::Debug for Credentials {
 
 /// Percent-encodes one path element: everything but letters, digits and what module paths, versions and their
 /// escapes are made of. In particular `%`, `/`, `?`, `#` and space never stay literal.
-pub(crate) fn encode_element(element: &str) -> String {
+fn encode_element(element: &str) -> String {
     let mut encoded = String::with_capacity(element.len());
     for byte in element.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~!+@,$&=".contains(&byte) {

@@ -1,0 +1,307 @@
+//! The cache: an upstream in front of an upstream, storing the file tree of a GOPROXY.
+//!
+//! Two kinds of things are kept. The files of a version (`.info`, `.mod`, `.zip`) are fetched once, judged, and never
+//! change again. Answers (lists, `@latest`, what a branch stands for) are kept for a minute, renewed, and served for as
+//! long as nothing newer can be had.
+
+mod admit;
+mod answers;
+mod check;
+mod evidence;
+mod files;
+mod flights;
+mod held;
+mod mark;
+mod open;
+mod recent;
+mod recover;
+mod stats;
+mod tree;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quipu_module::{ModulePath, ModuleVersion, Query, Version};
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+pub use admit::{Admit, AdmitAll, Hashes, Refusal};
+pub use evidence::EvidenceLimits;
+pub use open::{CachedBody, CachedFile};
+pub use stats::CacheStats;
+pub use tree::FileKind;
+
+use crate::error::{Error, Result};
+use crate::info::Info;
+use crate::staged::{Staged, Staging, disk_error};
+use crate::upstream::{BoxFuture, Upstream};
+use answers::Age;
+use evidence::Evidence;
+use flights::Flights;
+use open::Known;
+use recent::Recent;
+use stats::Counters;
+use tree::{Name, Tree};
+
+/// How a [`Cache`] behaves.
+#[derive(Clone, Debug)]
+pub struct CacheOptions {
+    /// Who admits files here: the name of the log. Files that another owner admitted are admitted anew. One line.
+    pub owner: String,
+    /// Bytes of memory for small files and for what is known of big ones.
+    pub memory: usize,
+    /// Bytes that must stay free on the disk: below that nothing new is fetched, what is stored is still served.
+    pub disk_floor: u64,
+    /// Most fetches under way at once.
+    pub max_flights: usize,
+    /// Most zips being checked at once.
+    pub max_checks: usize,
+    /// How long an answer is served without asking again.
+    pub fresh: Duration,
+    /// How long an answer is served while it is renewed in the background. Later, the one who asks waits.
+    pub stale: Duration,
+    /// How long one waits for an older answer to be renewed before it is served as it is.
+    pub patience: Duration,
+    /// How long definite absence is remembered.
+    pub absence: Duration,
+    /// What is kept of refused files.
+    pub evidence: EvidenceLimits,
+}
+
+impl Default for CacheOptions {
+    fn default() -> Self {
+        Self {
+            owner: "quipu".to_owned(),
+            memory: 64 << 20,
+            disk_floor: 1 << 30,
+            max_flights: 1024,
+            max_checks: 2,
+            fresh: Duration::from_secs(60),
+            stale: Duration::from_secs(300),
+            patience: Duration::from_secs(5),
+            absence: Duration::from_secs(10),
+            evidence: EvidenceLimits::default(),
+        }
+    }
+}
+
+/// A directory that is a valid `file://` proxy, filled from an upstream as it is asked for things.
+///
+/// A tree made by others (the `cache/download` directory of a module cache) can be dropped in: its files are admitted
+/// when they are first asked for. Below the root, names beginning with a dot are the cache's own. One process at a time
+/// may use a root. Clones share everything.
+#[derive(Clone)]
+pub struct Cache {
+    shared: Arc<Shared>,
+}
+
+/// Everything is shared with the tasks that fetch.
+struct Shared {
+    tree: Tree,
+    staging: Staging,
+    evidence: Evidence,
+    upstream: Arc<dyn Upstream>,
+    admit: Arc<dyn Admit>,
+    options: CacheOptions,
+    /// Open files' facts and small files' bytes. Holds admitted files only.
+    known: Recent<Known>,
+    /// When answers were last asked for.
+    ages: Recent<Age>,
+    /// What definitely does not exist, and since when that is known.
+    absent: Recent<(Instant, Error)>,
+    files: Arc<Flights<()>>,
+    lists: Arc<Flights<Arc<Vec<Version>>>>,
+    infos: Arc<Flights<Arc<Info>>>,
+    checks: Semaphore,
+    counters: Counters,
+    /// What an earlier run left staged, until [`Cache::recover`].
+    leftovers: std::sync::Mutex<Vec<PathBuf>>,
+}
+
+/// Bytes for each of the two small bounded maps.
+const SMALL_MAP: usize = 8 << 20;
+
+impl Cache {
+    /// Opens the cache at `root`, making the directory if needed.
+    ///
+    /// # Errors
+    /// The directory cannot be made or written.
+    pub fn open_root(
+        root: &Path,
+        upstream: Arc<dyn Upstream>,
+        admit: Arc<dyn Admit>,
+        options: CacheOptions,
+    ) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let staging_directory = root.join(".staging");
+        fs::create_dir_all(&staging_directory)?;
+        let leftovers = recover::sort_out(&staging_directory)?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                tree: Tree::new(root),
+                staging: Staging::new(&staging_directory)?,
+                evidence: Evidence::open(&root.join(".evidence"), options.evidence)?,
+                upstream,
+                admit,
+                known: Recent::new(options.memory),
+                ages: Recent::new(SMALL_MAP),
+                absent: Recent::new(SMALL_MAP),
+                files: Flights::new(options.max_flights),
+                lists: Flights::new(options.max_flights),
+                infos: Flights::new(options.max_flights),
+                checks: Semaphore::new(options.max_checks),
+                counters: Counters::default(),
+                leftovers: std::sync::Mutex::new(leftovers),
+                options,
+            }),
+        })
+    }
+
+    /// The file, if it is stored and admitted; never fetches.
+    ///
+    /// A few system calls at most, so it may be called where one would not wait for a disk.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn open(&self, version: &ModuleVersion, kind: FileKind) -> Result<Option<CachedFile>> {
+        let file = self.shared.open(version, kind)?;
+        if file.is_some() {
+            self.shared.counters.hit();
+        }
+        Ok(file)
+    }
+
+    /// The file, fetched and admitted if it is not stored yet. However many ask, one fetches; it goes on when they
+    /// leave.
+    ///
+    /// # Errors
+    /// It does not exist, cannot be had now, or is not admitted.
+    pub async fn file(&self, version: &ModuleVersion, kind: FileKind) -> Result<CachedFile> {
+        self.shared.file(version, kind).await
+    }
+
+    /// As [`Upstream::list`], from storage alone: the versions of which all three files are here.
+    ///
+    /// # Errors
+    /// None is.
+    pub async fn held_list(&self, path: &ModulePath) -> Result<Vec<Version>> {
+        self.shared.held_list(path).await
+    }
+
+    /// As [`Upstream::info`], from storage alone.
+    ///
+    /// # Errors
+    /// It is not here.
+    pub async fn held_info(&self, path: &ModulePath, query: &Query) -> Result<Info> {
+        self.shared.held_info(path, query).await
+    }
+
+    /// As [`Upstream::latest`], from storage alone: the highest release of which all three files are here, else the
+    /// highest pre-release, else the latest pseudo-version.
+    ///
+    /// # Errors
+    /// No version is here.
+    pub async fn held_latest(&self, path: &ModulePath) -> Result<Info> {
+        self.shared.held_latest(path).await
+    }
+
+    /// Finishes or discards what an earlier run left staged, asking [`Admit`] as for any other file. To be called once,
+    /// when admission works. Returns how many files were finished.
+    pub async fn recover(&self) -> usize {
+        self.shared.recover().await
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> CacheStats {
+        self.shared.stats()
+    }
+
+    /// The directory of the tree.
+    pub fn root(&self) -> &Path {
+        self.shared.tree.root()
+    }
+}
+
+impl Upstream for Cache {
+    fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
+        Box::pin(async move { Ok(Arc::unwrap_or_clone(self.shared.list(path).await?)) })
+    }
+
+    fn info<'a>(&'a self, path: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Result<Info>> {
+        Box::pin(self.shared.info(path, query))
+    }
+
+    fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Info>> {
+        Box::pin(async move { Ok(Arc::unwrap_or_clone(self.shared.latest(path).await?)) })
+    }
+
+    fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move { self.file(version, FileKind::GoMod).await?.bytes().await })
+    }
+
+    fn zip<'a>(&'a self, version: &'a ModuleVersion, zip: &'a mut Staged) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            zip.restart().await?;
+            match self.file(version, FileKind::Zip).await?.body {
+                CachedBody::Bytes(bytes) => zip.write(&bytes).await,
+                CachedBody::File(file) => copy(file, zip).await,
+            }
+        })
+    }
+}
+
+async fn copy(file: fs::File, zip: &mut Staged) -> Result<()> {
+    let mut file = tokio::fs::File::from_std(file);
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer).await.map_err(|error| disk_error(&error))? {
+            0 => return Ok(()),
+            read => zip.write(buffer.get(..read).unwrap_or_default()).await?,
+        }
+    }
+}
+
+impl Shared {
+    /// Runs `work` on the tree where it may block.
+    async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let shared = self.clone();
+        crate::staged::blocking(move || work(&shared)).await
+    }
+
+    /// Refuses what cannot or should not be stored now.
+    fn check_room(&self, name: &Name) -> Result<()> {
+        if name.is_too_long() {
+            return Err(Error::not_found("an element of the name is too long to be stored"));
+        }
+        let free =
+            rustix::fs::statvfs(self.tree.root()).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+        match free {
+            Ok(free) if free >= self.options.disk_floor => Ok(()),
+            Ok(_) => Err(Error::unavailable("the cache disk is nearly full: only what is stored is served")),
+            Err(error) => Err(disk_error(&error.into())),
+        }
+    }
+
+    /// The remembered definite absence of `name`.
+    fn absence(&self, name: &Name) -> Option<Error> {
+        let (since, error) = self.absent.get(name.as_str())?;
+        (since.elapsed() < self.options.absence).then_some(error)
+    }
+
+    /// Remembers a definite absence; anything else passes by.
+    fn note_absence<T>(&self, name: &Name, result: &Result<T>) {
+        if let Err(error) = result
+            && error.kind() == crate::ErrorKind::NotFound
+        {
+            self.absent.insert(&name.key(), (Instant::now(), error.clone()), error.text().len());
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The question that the cache asks before it lets anything be served.
+
+use quipu_module::{H1, ModuleVersion};
+
+use crate::upstream::BoxFuture;
+
+/// Why something is not admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It contradicts what is recorded: it must never be served. The bytes are kept aside.
+    Refused {
+        /// One line for clients, without prefix.
+        text: String,
+        /// What proves it (records, hashes, signed heads), kept beside the bytes. May be empty.
+        evidence: Vec<u8>,
+    },
+    /// It cannot be decided now (a database is unreachable, the log is stopped). Nothing is stored.
+    Unavailable {
+        /// One line for clients, without prefix.
+        text: String,
+        /// Whether the reason was that something took too long.
+        timeout: bool,
+    },
+}
+
+/// Decides whether content may enter the cache, by its hashes.
+///
+/// Asked after the content was staged and synced and before it becomes visible, so an implementation may make the
+/// hashes permanent (append them to a log): the content will not be lost by a crash afterwards. The same question may
+/// come again for content that was admitted before (after a crash, or when a file tree was dropped in); it must then
+/// get the same answer.
+pub trait Admit: Send + Sync + 'static {
+    /// May this go.mod be served for `version`? The zip may never be asked for.
+    fn admit_go_mod<'a>(
+        &'a self,
+        version: &'a ModuleVersion,
+        go_mod: H1,
+    ) -> BoxFuture<'a, Result<(), Refusal>>;
+
+    /// May this zip be served for `version`? `go_mod` is the hash of the go.mod that is served with it, which agrees
+    /// with the one in the zip.
+    fn admit_zip<'a>(
+        &'a self,
+        version: &'a ModuleVersion,
+        hashes: Hashes,
+    ) -> BoxFuture<'a, Result<(), Refusal>>;
+}
+
+/// The two hashes of a module version, as they stand in go.sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashes {
+    /// Of the zip.
+    pub zip: H1,
+    /// Of go.mod.
+    pub go_mod: H1,
+}
+
+/// Admits everything: for trees that are verified elsewhere, and for tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AdmitAll;
+
+impl Admit for AdmitAll {
+    fn admit_go_mod<'a>(&'a self, _: &'a ModuleVersion, _: H1) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn admit_zip<'a>(&'a self, _: &'a ModuleVersion, _: Hashes) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

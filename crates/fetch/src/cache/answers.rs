@@ -1,0 +1,231 @@
+//! Answers that change: lists, `@latest`, and what a branch or a commit stands for.
+//!
+//! An answer is stored in the tree like a file, but replaced by later ones. How old it is lives in memory alone: after a
+//! restart, and for a tree that was dropped in, every answer counts as old and is renewed when it is first asked for.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quipu_module::{ModulePath, ModuleVersion, Query, Version};
+use tokio::time::{Instant, timeout};
+
+use super::Shared;
+use super::flights::Flights;
+use super::tree::{FileKind, Name};
+use crate::error::{Error, ErrorKind, Result};
+use crate::info::Info;
+use crate::proxy::{agrees, parse_list};
+use crate::upstream::MAX_LIST;
+
+/// After a failed attempt to renew an answer in the background, the next one waits so long.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// When an answer was last asked for, and whether one came.
+#[derive(Clone, Copy)]
+pub(super) struct Age {
+    asked: Instant,
+    answered: bool,
+}
+
+impl Shared {
+    /// The versions of the module: those that upstream lists, those that it ever listed, and those that are here.
+    pub(super) async fn list(self: &Arc<Self>, path: &ModulePath) -> Result<Arc<Vec<Version>>> {
+        let name = Name::list(path);
+        let stored = self.stored_list(path, &name).await?;
+        let renew = || self.clone().renew_list(path.clone());
+        self.answer(&self.lists, &name, stored.map(Arc::new), renew).await
+    }
+
+    /// The version that `latest` stands for.
+    pub(super) async fn latest(self: &Arc<Self>, path: &ModulePath) -> Result<Arc<Info>> {
+        let name = Name::latest(path);
+        let stored = self.stored_info(path, &name).await?;
+        let renew = || self.clone().renew_latest(path.clone());
+        self.answer(&self.infos, &name, stored.map(Arc::new), renew).await
+    }
+
+    /// What `query` stands for. A canonical version stands for itself, for ever.
+    pub(super) async fn info(self: &Arc<Self>, path: &ModulePath, query: &Query) -> Result<Info> {
+        if let Some(version) = canonical(path, query) {
+            let bytes = self.file(&version, FileKind::Info).await?.bytes().await?;
+            return Info::parse(path, &bytes);
+        }
+        refuse_word(path, query)?;
+        let name = Name::query(path, query);
+        let stored = self.stored_info(path, &name).await?;
+        let renew = || self.clone().renew_query(path.clone(), query.clone());
+        Ok(Arc::unwrap_or_clone(self.answer(&self.infos, &name, stored.map(Arc::new), renew).await?))
+    }
+
+    /// Serves `stored` while it is young enough, renews it when it is not, and falls back on it.
+    async fn answer<T, W>(
+        self: &Arc<Self>,
+        flights: &Arc<Flights<T>>,
+        name: &Name,
+        stored: Option<T>,
+        renew: impl FnOnce() -> W,
+    ) -> Result<T>
+    where
+        T: Clone + Send + Sync + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let age = self.ages.get(name.as_str());
+        let asked = age.map(|age| age.asked.elapsed());
+        let Some(stored) = stored else {
+            return match self.absence(name) {
+                Some(error) => Err(error),
+                None => flights.join(name.as_str(), renew).await,
+            };
+        };
+        if age.is_some_and(|age| age.answered) && asked < Some(self.options.fresh) {
+            return Ok(stored);
+        }
+        if asked.is_some_and(|asked| asked < self.options.stale) {
+            if age.is_some_and(|age| age.answered) || asked >= Some(RETRY) {
+                flights.launch(name.as_str(), renew);
+            }
+            return Ok(stored);
+        }
+        match timeout(self.options.patience, flights.join(name.as_str(), renew)).await {
+            Ok(Ok(renewed)) => Ok(renewed),
+            // What a branch stood for is no answer once upstream says that it is gone.
+            Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Err(error),
+            Ok(Err(_)) | Err(_) => {
+                self.counters.stale();
+                Ok(stored)
+            }
+        }
+    }
+
+    async fn renew_list(self: Arc<Self>, path: ModulePath) -> Result<Arc<Vec<Version>>> {
+        let name = Name::list(&path);
+        let stored = self.stored_list(&path, &name).await?;
+        let listed = self.upstream.list(&path).await;
+        self.note_asked(&name, &listed);
+        let versions = match listed {
+            Ok(listed) if listed.is_empty() && stored.is_none() => {
+                // Some proxies list nothing where there is no module: `@latest` tells the two apart.
+                self.latest(&path).await.inspect_err(|_| self.note_asked(&name, &Err::<(), _>(())))?;
+                listed
+            }
+            Ok(listed) => union(&path, listed, stored.clone().unwrap_or_default()),
+            // Gone upstream: what was seen stays.
+            Err(error) if error.kind() == ErrorKind::NotFound && stored.is_some() => {
+                stored.clone().unwrap_or_default()
+            }
+            Err(error) => {
+                self.note_absence(&name, &Err::<(), _>(error.clone()));
+                return Err(error);
+            }
+        };
+        if stored.as_ref() != Some(&versions) {
+            let lines: String = versions.iter().map(|version| format!("{version}\n")).collect();
+            self.store(&name, lines).await;
+        }
+        Ok(Arc::new(versions))
+    }
+
+    async fn renew_latest(self: Arc<Self>, path: ModulePath) -> Result<Arc<Info>> {
+        let name = Name::latest(&path);
+        let latest = self.upstream.latest(&path).await;
+        match self.renewed(&path, &name, latest).await {
+            // Gone upstream: what was seen stays.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                match self.stored_info(&path, &name).await? {
+                    Some(stored) => Ok(Arc::new(stored)),
+                    None => Err(error),
+                }
+            }
+            renewed => renewed,
+        }
+    }
+
+    async fn renew_query(self: Arc<Self>, path: ModulePath, query: Query) -> Result<Arc<Info>> {
+        let info = self.upstream.info(&path, &query).await;
+        self.renewed(&path, &Name::query(&path, &query), info).await
+    }
+
+    async fn renewed(
+        self: &Arc<Self>,
+        path: &ModulePath,
+        name: &Name,
+        answer: Result<Info>,
+    ) -> Result<Arc<Info>> {
+        let answer = answer.and_then(|info| {
+            let fits = agrees(path, info.version());
+            fits.then_some(info)
+                .ok_or_else(|| Error::rejected(format!("{path}: upstream names a version of another path")))
+        });
+        self.note_asked(name, &answer);
+        self.note_absence(name, &answer);
+        let info = answer?;
+        self.store(name, info.format()).await;
+        Ok(Arc::new(info))
+    }
+
+    /// Stores an answer if there is room; it is good without being stored.
+    async fn store(self: &Arc<Self>, name: &Name, content: String) {
+        if self.check_room(name).is_err() {
+            return;
+        }
+        let Ok(staged) = self.staging.write(content.into()).await else { return };
+        let name = name.clone();
+        // Already logged by the disk error.
+        let _ = self.on_disk(move |shared| shared.tree.replace(staged.path(), &name)).await;
+    }
+
+    fn note_asked<T, E>(&self, name: &Name, answer: &std::result::Result<T, E>) {
+        let age = Age { asked: Instant::now(), answered: answer.is_ok() };
+        self.ages.insert(&name.key(), age, 0);
+    }
+
+    /// The stored list and the versions that are here; `None` if there is neither.
+    async fn stored_list(self: &Arc<Self>, path: &ModulePath, name: &Name) -> Result<Option<Vec<Version>>> {
+        let (path, name) = (path.clone(), name.clone());
+        let read = move |shared: &Self| {
+            let held = shared.tree.versions(&path, &[FileKind::Info, FileKind::GoMod])?;
+            let list = shared.tree.read_up_to(&name, MAX_LIST)?;
+            let known = list.is_some() || !held.is_empty();
+            let listed = list.map(|body| parse_list(&path, &body)).unwrap_or_default();
+            Ok(known.then(|| union(&path, listed, held)))
+        };
+        self.on_disk(read).await
+    }
+
+    /// The stored `@latest` or query; `None` if there is none that can be read.
+    pub(super) async fn stored_info(
+        self: &Arc<Self>,
+        path: &ModulePath,
+        name: &Name,
+    ) -> Result<Option<Info>> {
+        let (path, name) = (path.clone(), name.clone());
+        let read = move |shared: &Self| {
+            let json = shared.tree.read_up_to(&name, Info::MAX_BYTES as u64)?;
+            Ok(json.and_then(|json| Info::parse(&path, &json).ok()))
+        };
+        self.on_disk(read).await
+    }
+}
+
+/// The query as a version of the path, if it is a canonical one that agrees with it.
+pub(super) fn canonical(path: &ModulePath, query: &Query) -> Option<ModuleVersion> {
+    ModuleVersion::new(path.clone(), query.as_version()?).ok()
+}
+
+/// The words that the `go` command resolves itself are no revisions.
+pub(super) fn refuse_word(path: &ModulePath, query: &Query) -> Result<()> {
+    if matches!(query.as_str(), "latest" | "upgrade" | "patch") {
+        return Err(Error::not_found(format!("{path}@{query}: invalid version: unknown revision {query}")));
+    }
+    Ok(())
+}
+
+/// What may be listed of both, ascending, each once.
+fn union(path: &ModulePath, mut versions: Vec<Version>, others: Vec<Version>) -> Vec<Version> {
+    versions.extend(others);
+    versions.retain(|version| agrees(path, version) && !version.is_pseudo());
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}

@@ -1,0 +1,85 @@
+//! Judging zips.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read as _};
+use std::path::PathBuf;
+
+use quipu_module::{H1, ModuleVersion, check_zip, hash_go_mod};
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
+
+use crate::error::{Error, Result};
+use crate::staged::disk_error;
+use crate::upstream::MAX_ZIP;
+
+/// A zip that is good as a zip.
+pub(super) struct Checked {
+    /// Its hash.
+    pub(super) h1: H1,
+    /// The hash of the go.mod in it, if it has one.
+    go_mod: Option<H1>,
+}
+
+impl Checked {
+    /// Whether the go.mod in it is the one that is served, which has the hash `served`. Without one in the zip, what is
+    /// served must be the line that stands for a missing go.mod.
+    pub(super) fn agrees(&self, version: &ModuleVersion, served: H1) -> std::result::Result<(), String> {
+        let in_zip = self.go_mod.unwrap_or_else(|| hash_go_mod(synthesised(version).as_bytes()));
+        if in_zip == served {
+            return Ok(());
+        }
+        Err(format!("{version}: the go.mod in the zip ({in_zip}) is not the one that is served ({served})"))
+    }
+}
+
+/// What a proxy serves as go.mod of a module that has none.
+fn synthesised(version: &ModuleVersion) -> String {
+    format!("module {}\n", version.path())
+}
+
+/// Checks and hashes the zip at `path`.
+///
+/// # Errors
+/// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if it is no good zip for this version.
+pub(super) async fn check(version: ModuleVersion, path: PathBuf) -> Result<Checked> {
+    let work = move || {
+        let file = File::open(path).map_err(|error| disk_error(&error))?;
+        let report = check_zip(&version, BufReader::with_capacity(128 << 10, file));
+        let report = report.map_err(|error| match error.kind() {
+            quipu_module::ErrorKind::Malformed => Error::rejected(format!("{version}: create zip: {error}")),
+            _ => disk_error(&io::Error::other(error)),
+        })?;
+        Ok(Checked { h1: report.hash, go_mod: report.go_mod.as_deref().map(hash_go_mod) })
+    };
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(Error::unavailable("internal error while checking a zip")))
+}
+
+/// A file that lies in the tree or in staging already.
+pub(super) struct Found {
+    pub(super) sha256: [u8; 32],
+    pub(super) length: u64,
+}
+
+/// Hashes the bytes of a file, of which no more than a zip may have are read. Blocks.
+pub(super) fn find(file: File) -> io::Result<Found> {
+    let mut file = file.take(MAX_ZIP.saturating_add(1));
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    let mut length = 0u64;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Found { sha256: hash.finalize().into(), length }),
+            read => {
+                hash.update(buffer.get(..read).unwrap_or_default());
+                length = length.saturating_add(read as u64);
+            }
+        }
+    }
+}
+
+/// SHA-256.
+pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}

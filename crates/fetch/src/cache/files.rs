@@ -1,0 +1,279 @@
+//! Fetching the files of a version: stage, judge, admit, place, mark.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quipu_module::{H1, ModuleVersion, Query, hash_go_mod};
+
+use super::Shared;
+use super::admit::{Hashes, Refusal};
+use super::check::{self, Checked};
+use super::evidence::Case;
+use super::mark::Mark;
+use super::open::{CachedFile, is_info_of};
+use super::recover;
+use super::tree::{FileKind, Name, Placed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::info::Info;
+use crate::staged::Complete;
+use crate::upstream::{BoxFuture, MAX_GO_MOD, MAX_ZIP};
+
+impl Shared {
+    /// The file, fetched if needed.
+    pub(super) async fn file(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        kind: FileKind,
+    ) -> Result<CachedFile> {
+        if let Some(file) = self.open(version, kind)? {
+            self.counters.hit();
+            return Ok(file);
+        }
+        let name = Name::file(version, kind);
+        if let Some(error) = self.absence(&name) {
+            return Err(error);
+        }
+        let flight = || self.clone().fetch(version.clone(), kind);
+        self.files.join(name.as_str(), flight).await?;
+        let gone = || Error::unavailable("the stored file vanished");
+        self.open(version, kind)?.ok_or_else(gone)
+    }
+
+    /// One flight: afterwards the file is stored and admitted. Boxed, as the one for a zip waits for another.
+    fn fetch(self: Arc<Self>, version: ModuleVersion, kind: FileKind) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move { self.fetch_missing(&version, kind).await })
+    }
+
+    async fn fetch_missing(self: &Arc<Self>, version: &ModuleVersion, kind: FileKind) -> Result<()> {
+        let name = Name::file(version, kind);
+        if self.open(version, kind)?.is_some() {
+            return Ok(());
+        }
+        self.counters.miss();
+        let result = match kind {
+            FileKind::Info => self.fetch_info(version, &name).await,
+            FileKind::GoMod => self.fetch_go_mod(version, &name).await,
+            FileKind::Zip => self.fetch_zip(version, &name).await,
+        };
+        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Rejected) {
+            self.counters.rejected();
+        }
+        self.note_absence(&name, &result);
+        result
+    }
+
+    async fn fetch_info(self: &Arc<Self>, version: &ModuleVersion, name: &Name) -> Result<()> {
+        if let Some(bytes) = self.read_dropped(name, Info::MAX_BYTES as u64).await?
+            && !is_info_of(version, &bytes)
+        {
+            self.set_aside(version, FileKind::Info, &bytes, "is not the information of this version").await?;
+        }
+        self.check_room(name)?;
+        let query = Query::from(version.version().clone());
+        let info = self.upstream.info(version.path(), &query).await?;
+        if info.version() != version.version() {
+            return Err(Error::rejected(format!("{version}: upstream describes {} instead", info.version())));
+        }
+        let staged = self.staging.write(info.format().into()).await?;
+        self.place(staged, name).await.map(drop)
+    }
+
+    async fn fetch_go_mod(self: &Arc<Self>, version: &ModuleVersion, name: &Name) -> Result<()> {
+        // A file that nobody here admitted: dropped in, or placed just before a crash. It is judged like a new one.
+        if let Some(bytes) = self.read_dropped(name, MAX_GO_MOD).await? {
+            let h1 = hash_go_mod(&bytes);
+            match self.admit.admit_go_mod(version, h1).await {
+                Ok(()) => return self.mark(name, h1, check::digest(&bytes), bytes.len() as u64).await,
+                Err(Refusal::Refused { text, .. }) => {
+                    self.set_aside(version, FileKind::GoMod, &bytes, &text).await?;
+                }
+                Err(refusal) => return Err(refused(&refusal)),
+            }
+        }
+        self.check_room(name)?;
+        let bytes = self.upstream.go_mod(version).await?;
+        if bytes.len() as u64 > MAX_GO_MOD {
+            return Err(Error::rejected(format!("{version}: go.mod has more than {MAX_GO_MOD} bytes")));
+        }
+        let h1 = hash_go_mod(&bytes);
+        let staged = self.staging.write(bytes).await?;
+        if let Err(refusal) = self.admit.admit_go_mod(version, h1).await {
+            self.keep_evidence(version, FileKind::GoMod, staged, &refusal).await;
+            return Err(refused(&refusal));
+        }
+        self.settle(staged, name, h1).await
+    }
+
+    async fn fetch_zip(self: &Arc<Self>, version: &ModuleVersion, name: &Name) -> Result<()> {
+        // Its go.mod first: stored on its own anyway, and the two must agree.
+        let go_mod = self.file(version, FileKind::GoMod).await?.h1;
+        let go_mod = go_mod.ok_or_else(|| Error::unavailable("the stored go.mod has no hash"))?;
+        if let Some(found) = self.find_dropped_zip(name).await?
+            && self.adopt_zip(version, name, (found, go_mod)).await?
+        {
+            return Ok(());
+        }
+        self.check_room(name)?;
+        let mut staged = self.staging.create(MAX_ZIP).await?;
+        self.upstream.zip(version, &mut staged).await?;
+        self.finish_zip(version, name, staged.finish().await?, go_mod).await
+    }
+
+    /// Judges, admits and places a complete zip. Also what recovery does with a zip that was left staged.
+    pub(super) async fn finish_zip(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        name: &Name,
+        staged: Complete,
+        go_mod: H1,
+    ) -> Result<()> {
+        let checked = self.check(version, staged.path()).await?;
+        if let Err(text) = checked.agrees(version, go_mod) {
+            let refusal = Refusal::Refused { text, evidence: Vec::new() };
+            self.keep_evidence(version, FileKind::Zip, staged, &refusal).await;
+            return Err(refused(&refusal));
+        }
+        let note = recover::Note::write(&staged, version).await?;
+        let hashes = Hashes { zip: checked.h1, go_mod };
+        if let Err(refusal) = self.admit.admit_zip(version, hashes).await {
+            self.keep_evidence(version, FileKind::Zip, staged, &refusal).await;
+            return Err(refused(&refusal));
+        }
+        let settled = self.settle(staged, name, checked.h1).await;
+        drop(note);
+        settled
+    }
+
+    /// Admits a zip that lies in the tree already. One that is refused is moved away, and `false` returned.
+    async fn adopt_zip(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        name: &Name,
+        (found, go_mod): (check::Found, H1),
+    ) -> Result<bool> {
+        let checked = match self.check(version, &self.tree.path(name)).await {
+            Err(error) if error.kind() == ErrorKind::Rejected => Err(error.text().to_owned()),
+            Err(error) => return Err(error),
+            Ok(checked) => checked.agrees(version, go_mod).map(|()| checked.h1),
+        };
+        let admitted = match checked {
+            Err(text) => Err(text),
+            Ok(h1) => match self.admit.admit_zip(version, Hashes { zip: h1, go_mod }).await {
+                Ok(()) => Ok(h1),
+                Err(Refusal::Refused { text, .. }) => Err(text),
+                Err(refusal) => return Err(refused(&refusal)),
+            },
+        };
+        match admitted {
+            Ok(h1) => self.mark(name, h1, found.sha256, found.length).await.map(|()| true),
+            Err(text) => self.move_aside(version, FileKind::Zip, found.sha256, text).await.map(|()| false),
+        }
+    }
+
+    /// Checks a zip by Go's rules and hashes its content.
+    async fn check(self: &Arc<Self>, version: &ModuleVersion, path: &Path) -> Result<Checked> {
+        let closed = |_| Error::unavailable("the cache is shut down");
+        let _place = self.checks.acquire().await.map_err(closed)?;
+        check::check(version.clone(), path.to_owned()).await
+    }
+
+    /// Moves an admitted file into the tree and marks it.
+    async fn settle(self: &Arc<Self>, staged: Complete, name: &Name, h1: H1) -> Result<()> {
+        let (sha256, length) = (*staged.sha256(), staged.length());
+        match self.place(staged, name).await? {
+            Placed::New => self.mark(name, h1, sha256, length).await,
+            // Somebody dropped a file in meanwhile. It stays, and is judged when it is asked for again.
+            Placed::Existed => Err(Error::unavailable("the file appeared while it was fetched, try again")),
+        }
+    }
+
+    async fn place(self: &Arc<Self>, staged: Complete, name: &Name) -> Result<Placed> {
+        let name = name.clone();
+        let place = move |shared: &Self| {
+            let placed = shared.tree.place(staged.path(), &name)?;
+            if placed == Placed::New {
+                shared.counters.stored(staged.length());
+            }
+            Ok(placed)
+        };
+        self.on_disk(place).await
+    }
+
+    async fn mark(self: &Arc<Self>, name: &Name, h1: H1, sha256: [u8; 32], length: u64) -> Result<()> {
+        let name = name.clone();
+        let mark = move |shared: &Self| {
+            let mark = Mark { owner: shared.options.owner.clone(), h1, sha256, length };
+            shared.tree.write_unsynced(&shared.staging.new_path(), &name.mark(), mark.format().as_bytes())
+        };
+        self.on_disk(mark).await
+    }
+
+    /// The bytes of a file in the tree that is not admitted.
+    async fn read_dropped(self: &Arc<Self>, name: &Name, most: u64) -> Result<Option<Bytes>> {
+        let name = name.clone();
+        self.on_disk(move |shared| Ok(shared.tree.read_up_to(&name, most)?.map(Bytes::from))).await
+    }
+
+    async fn find_dropped_zip(self: &Arc<Self>, name: &Name) -> Result<Option<check::Found>> {
+        let name = name.clone();
+        self.on_disk(move |shared| shared.tree.open(&name)?.map(check::find).transpose()).await
+    }
+
+    async fn set_aside(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        kind: FileKind,
+        bytes: &[u8],
+        text: &str,
+    ) -> Result<()> {
+        self.move_aside(version, kind, check::digest(bytes), text.to_owned()).await
+    }
+
+    /// Moves a file that must not be served out of the tree.
+    async fn move_aside(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        kind: FileKind,
+        sha256: [u8; 32],
+        text: String,
+    ) -> Result<()> {
+        tracing::error!(%version, kind = kind.extension(), reason = text, "a file in the cache is refused and moved aside");
+        self.counters.refused();
+        let version = version.clone();
+        let keep = move |shared: &Self| {
+            let case = Case { version: &version, kind, sha256: &sha256, text: &text, proof: &[] };
+            shared.evidence.keep(&case, &shared.tree.path(&Name::file(&version, kind)))
+        };
+        self.on_disk(keep).await
+    }
+
+    /// Keeps a refused file; failing to keep it does not make it any less refused.
+    async fn keep_evidence(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        kind: FileKind,
+        staged: Complete,
+        refusal: &Refusal,
+    ) {
+        let Refusal::Refused { text, evidence } = refusal.clone() else { return };
+        tracing::error!(%version, kind = kind.extension(), reason = text, "refused what upstream sent");
+        self.counters.refused();
+        let version = version.clone();
+        let keep = move |shared: &Self| {
+            let case =
+                Case { version: &version, kind, sha256: staged.sha256(), text: &text, proof: &evidence };
+            shared.evidence.keep(&case, staged.path())
+        };
+        // Already logged by the disk error.
+        let _ = self.on_disk(keep).await;
+    }
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    match refusal {
+        Refusal::Refused { text, .. } => Error::rejected(text),
+        Refusal::Unavailable { text, timeout: false } => Error::unavailable(text),
+        Refusal::Unavailable { text, timeout: true } => Error::timeout(text),
+    }
+}

@@ -1,0 +1,158 @@
+//! Opening what is stored: the hot path.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quipu_module::{H1, ModuleVersion};
+use sha2::{Digest as _, Sha256};
+
+use super::Shared;
+use super::mark::{Mark, hex};
+use super::tree::{FileKind, Name};
+use crate::error::Result;
+use crate::info::Info;
+use crate::staged::{blocking, disk_error};
+
+/// Files up to this many bytes are kept in memory as a whole.
+const SMALL: u64 = 256 << 10;
+
+/// Longest mark that is read, in bytes.
+const MAX_MARK: u64 = 4 << 10;
+
+/// A stored and admitted file, ready to be sent.
+#[derive(Debug)]
+pub struct CachedFile {
+    /// Its content.
+    pub body: CachedBody,
+    /// Its length in bytes.
+    pub length: u64,
+    /// A strong validator made from the SHA-256 of the bytes, with its quotes; the same in every copy of the file.
+    pub etag: Arc<str>,
+    /// Its go.sum hash; none for `.info`.
+    pub h1: Option<H1>,
+}
+
+/// The content of a [`CachedFile`].
+#[derive(Debug)]
+pub enum CachedBody {
+    /// All of it, shared.
+    Bytes(Bytes),
+    /// A file of its own, opened for reading and at its beginning.
+    File(File),
+}
+
+impl CachedFile {
+    /// All of its bytes.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn bytes(self) -> Result<Bytes> {
+        match self.body {
+            CachedBody::Bytes(bytes) => Ok(bytes),
+            CachedBody::File(mut file) => {
+                let read = move || {
+                    let mut bytes = Vec::new();
+                    file.read_to_end(&mut bytes)?;
+                    Ok(bytes.into())
+                };
+                blocking(read).await
+            }
+        }
+    }
+}
+
+/// What is remembered of an admitted file.
+#[derive(Clone)]
+pub(super) struct Known {
+    length: u64,
+    etag: Arc<str>,
+    h1: Option<H1>,
+    /// The content of a small file.
+    bytes: Option<Bytes>,
+}
+
+impl Known {
+    fn of_bytes(bytes: Vec<u8>, h1: Option<H1>) -> Self {
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        Self { length: bytes.len() as u64, etag: etag(&sha256), h1, bytes: Some(bytes.into()) }
+    }
+
+    fn with(&self, body: CachedBody) -> CachedFile {
+        CachedFile { body, length: self.length, etag: self.etag.clone(), h1: self.h1 }
+    }
+}
+
+impl Shared {
+    /// The file, if it is stored and admitted.
+    pub(super) fn open(&self, version: &ModuleVersion, kind: FileKind) -> Result<Option<CachedFile>> {
+        let name = Name::file(version, kind);
+        let known = self.known.get(name.as_str());
+        if let Some(known) = &known {
+            if let Some(bytes) = &known.bytes {
+                return Ok(Some(known.with(CachedBody::Bytes(bytes.clone()))));
+            }
+            if let Some(file) = self.reopen(&name, known).map_err(|error| disk_error(&error))? {
+                return Ok(Some(known.with(CachedBody::File(file))));
+            }
+            self.known.remove(name.as_str());
+        }
+        self.load(version, kind, &name).map_err(|error| disk_error(&error))
+    }
+
+    /// Opens a big file whose facts are known, unless it is not that file any more.
+    fn reopen(&self, name: &Name, known: &Known) -> io::Result<Option<File>> {
+        let Some(file) = self.tree.open(name)? else { return Ok(None) };
+        Ok((file.metadata()?.len() == known.length).then_some(file))
+    }
+
+    /// Opens a file of which nothing is known yet.
+    fn load(&self, version: &ModuleVersion, kind: FileKind, name: &Name) -> io::Result<Option<CachedFile>> {
+        let Some(mut file) = self.tree.open(name)? else { return Ok(None) };
+        let length = file.metadata()?.len();
+        let known = match kind {
+            FileKind::Info if length > Info::MAX_BYTES as u64 => None,
+            FileKind::Info => {
+                let bytes = read_exactly(&mut file, length)?;
+                is_info_of(version, &bytes).then(|| Known::of_bytes(bytes, None))
+            }
+            FileKind::GoMod | FileKind::Zip => self.load_marked(&mut file, length, name)?,
+        };
+        Ok(known.map(|known| {
+            let size = known.bytes.as_ref().map_or(0, Bytes::len);
+            let body = known.bytes.clone().map_or(CachedBody::File(file), CachedBody::Bytes);
+            let found = known.with(body);
+            self.known.insert(&name.key(), known, size);
+            found
+        }))
+    }
+
+    /// What the mark says of the file, if it has one that belongs to it. Small files are compared byte by byte.
+    fn load_marked(&self, file: &mut File, length: u64, name: &Name) -> io::Result<Option<Known>> {
+        let mark = self.tree.read_up_to(&name.mark(), MAX_MARK)?.and_then(|text| Mark::parse(&text));
+        let Some(mark) = mark.filter(|mark| mark.owner == self.options.owner && mark.length == length) else {
+            return Ok(None);
+        };
+        if length > SMALL {
+            return Ok(Some(Known { length, etag: etag(&mark.sha256), h1: Some(mark.h1), bytes: None }));
+        }
+        let known = Known::of_bytes(read_exactly(file, length)?, Some(mark.h1));
+        Ok((known.etag == etag(&mark.sha256)).then_some(known))
+    }
+}
+
+/// Whether `bytes` are an `.info` for exactly this version.
+pub(super) fn is_info_of(version: &ModuleVersion, bytes: &[u8]) -> bool {
+    Info::parse(version.path(), bytes).is_ok_and(|info| info.version() == version.version())
+}
+
+fn etag(sha256: &[u8; 32]) -> Arc<str> {
+    format!("\"{}\"", hex(&sha256[..16])).into()
+}
+
+fn read_exactly(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,93 @@
+//! What a crash left staged.
+//!
+//! A zip that was complete and about to be admitted has a note beside it that says what it is: its record may be in the
+//! log already, so the file is worth keeping. It goes the same way again: checked, admitted, placed. Everything else that
+//! lies in staging was incomplete or can be fetched again, and goes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use quipu_module::ModuleVersion;
+
+use super::Shared;
+use super::check;
+use super::mark::{hex, unhex};
+use super::tree::{FileKind, Name};
+use crate::error::Result;
+use crate::staged::{Complete, blocking};
+
+/// The extension of notes.
+const NOTE: &str = "for";
+
+/// The note beside a staged zip, removed when dropped.
+pub(super) struct Note(PathBuf);
+
+impl Note {
+    /// Says what `staged` is. Not synced: after a power cut the zip is fetched again instead.
+    pub(super) async fn write(staged: &Complete, version: &ModuleVersion) -> Result<Self> {
+        let note = Self(staged.path().with_extension(NOTE));
+        let text = format!("{version}\n{}\n", hex(staged.sha256()));
+        blocking(move || fs::write(&note.0, text).map(|()| note)).await
+    }
+
+    fn read(path: &Path) -> Option<(ModuleVersion, [u8; 32])> {
+        let text = fs::read_to_string(path).ok()?;
+        let [version, sha256, ""] = text.split('\n').collect::<Vec<_>>()[..] else { return None };
+        Some((version.parse().ok()?, unhex(sha256)?))
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        // One that stays is found without its zip at the next start.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Removes from `staging` what is not worth keeping; returns the notes of what is.
+pub(super) fn sort_out(staging: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(staging)? {
+        let path = entry?.path();
+        let is_note = path.extension().is_some_and(|extension| extension == NOTE);
+        if is_note && path.with_extension("part").exists() && Note::read(&path).is_some() {
+            kept.push(path);
+        } else if is_note || !path.with_extension(NOTE).exists() {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(kept)
+}
+
+impl Shared {
+    pub(super) async fn recover(self: &Arc<Self>) -> usize {
+        let leftovers = std::mem::take(&mut *self.leftovers.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut finished = 0;
+        for note in leftovers {
+            match self.finish_leftover(&note).await {
+                Ok(()) => finished += 1,
+                Err(error) => tracing::warn!(%error, "a file left by an earlier run is not finished"),
+            }
+        }
+        finished
+    }
+
+    async fn finish_leftover(self: &Arc<Self>, note: &Path) -> Result<()> {
+        let path = note.with_extension("part");
+        let (note, file) = (note.to_owned(), path.clone());
+        let found = blocking(move || Ok((Note::read(&note), check::find(fs::File::open(file)?)?))).await?;
+        let (Some((version, sha256)), found) = found else { return Ok(()) };
+        let staged = Complete::found(path, found.length, found.sha256);
+        if found.sha256 != sha256 {
+            return Err(crate::Error::rejected(format!("{version}: the staged zip is incomplete")));
+        }
+        let go_mod = self.file(&version, FileKind::GoMod).await?;
+        let name = Name::file(&version, FileKind::Zip);
+        match go_mod.h1 {
+            Some(go_mod) => self.finish_zip(&version, &name, staged, go_mod).await,
+            None => Ok(()),
+        }
+    }
+}
