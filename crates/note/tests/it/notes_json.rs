@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 fn vectors() -> Map<String, Value> {
-    let text = include_str!("../../../testdata/vectors/notes.json");
+    let text = include_str!("../../../../testdata/vectors/notes.json");
     serde_json::from_str(text).unwrap()
 }
 
