@@ -26,7 +26,8 @@ impl Entry {
     /// An entry whose key is the first `key_len` bytes of `text`; `None` if the text is not that long, the key is
     /// empty, or the text is longer than [`Entry::MAX_TEXT`].
     pub fn new(text: Bytes, key_len: usize) -> Option<Self> {
-        (key_len > 0 && key_len <= text.len() && text.len() <= Self::MAX_TEXT).then_some(Self { text, key_len })
+        (key_len > 0 && key_len <= text.len() && text.len() <= Self::MAX_TEXT)
+            .then_some(Self { text, key_len })
     }
 
     /// The unique key: a prefix of [`Entry::text`].

@@ -1,0 +1,160 @@
+//! The thread around the writer: requests wait in a bounded queue, a round takes what is there.
+//!
+//! Natural batching: a round closes when the commit before it ends. Nobody waits for a timer; under load the rounds grow
+//! by themselves.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::error::Error;
+use crate::store::Entry;
+use crate::writer::{Receipt, RoundStats, Writer};
+
+/// How much waits, and how much goes into a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests waiting for a round (1 or more). One more is refused.
+    pub queue: usize,
+    /// Records after which a round takes no further request.
+    pub round_records: usize,
+    /// Bytes of record text after which a round takes no further request.
+    pub round_bytes: usize,
+    /// Records in one piece of [`crate::Ledger::append_all`]: what a round of an import has; at most 32,768.
+    pub bulk_records: usize,
+}
+
+impl Default for Limits {
+    /// 4,096 requests; 1,024 records or 1 MiB a round; 8,192 records in a piece of an import.
+    fn default() -> Self {
+        Self { queue: 4096, round_records: 1024, round_bytes: 1 << 20, bulk_records: 8192 }
+    }
+}
+
+/// The answer to one entry.
+pub(crate) type Answer = Result<Receipt, Error>;
+
+/// What waits in the queue.
+pub(crate) enum Request {
+    One(Entry, oneshot::Sender<Answer>),
+    Many(Vec<Entry>, oneshot::Sender<Vec<Answer>>),
+    /// Take nothing more, finish what waits, end.
+    Stop,
+}
+
+/// What the thread tells about itself.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pulse {
+    pub(crate) rounds: u64,
+    pub(crate) last_round: Option<RoundStats>,
+    pub(crate) full: Option<Arc<str>>,
+}
+
+/// Told when the writer stops for good, with the reason.
+pub(crate) type Stopped = watch::Receiver<Option<Arc<str>>>;
+
+/// The writer's thread, until the queue is closed and empty.
+pub(crate) struct Run {
+    pub(crate) writer: Writer,
+    pub(crate) limits: Limits,
+    pub(crate) pulse: Arc<Mutex<Pulse>>,
+    pub(crate) stopped: watch::Sender<Option<Arc<str>>>,
+}
+
+impl Run {
+    pub(crate) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(first) = requests.blocking_recv() {
+            let mut batch = Batch::default();
+            batch.add(first);
+            while !batch.is_full(&self.limits) {
+                match requests.try_recv() {
+                    Ok(request) => batch.add(request),
+                    Err(_) => break,
+                }
+            }
+            if batch.stop {
+                requests.close();
+            }
+            let answers =
+                if batch.entries.is_empty() { Vec::new() } else { self.writer.step(&batch.entries) };
+            self.tell();
+            batch.answer(answers);
+        }
+        // The locks go before anybody is told that the end has come.
+        let Self { writer, stopped, .. } = self;
+        drop(writer);
+        stopped.send_if_modified(|reason| {
+            let running = reason.is_none();
+            reason.get_or_insert_with(|| SHUT_DOWN.into());
+            running
+        });
+    }
+
+    fn tell(&self) {
+        let last_round = self.writer.last_round();
+        let mut pulse = self.pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        pulse.rounds += u64::from(last_round != pulse.last_round);
+        pulse.last_round = last_round;
+        pulse.full = self.writer.full().cloned();
+        drop(pulse);
+        if let Some(reason) = self.writer.poisoned()
+            && self.stopped.borrow().is_none()
+        {
+            self.stopped.send_replace(Some(Arc::clone(reason)));
+        }
+    }
+}
+
+pub(crate) const SHUT_DOWN: &str = "it was shut down";
+
+/// The requests of one round.
+#[derive(Default)]
+struct Batch {
+    entries: Vec<Entry>,
+    bytes: usize,
+    waiters: Vec<Waiter>,
+    stop: bool,
+}
+
+enum Waiter {
+    One(oneshot::Sender<Answer>),
+    Many(usize, oneshot::Sender<Vec<Answer>>),
+}
+
+impl Batch {
+    fn add(&mut self, request: Request) {
+        match request {
+            Request::One(entry, waiter) => {
+                self.bytes += entry.text().len();
+                self.entries.push(entry);
+                self.waiters.push(Waiter::One(waiter));
+            }
+            Request::Many(entries, waiter) => {
+                self.bytes += entries.iter().map(|entry| entry.text().len()).sum::<usize>();
+                self.waiters.push(Waiter::Many(entries.len(), waiter));
+                self.entries.extend(entries);
+            }
+            Request::Stop => self.stop = true,
+        }
+    }
+
+    fn is_full(&self, limits: &Limits) -> bool {
+        self.stop || self.entries.len() >= limits.round_records || self.bytes >= limits.round_bytes
+    }
+
+    /// Answers all waiters. One that has gone away is no fault: its record is in the log all the same.
+    fn answer(self, answers: Vec<Answer>) {
+        let mut answers = answers.into_iter();
+        for waiter in self.waiters {
+            match waiter {
+                Waiter::One(waiter) => {
+                    let answer = answers.next().unwrap_or_else(|| Err(Error::Stopped(SHUT_DOWN.into())));
+                    let _ = waiter.send(answer);
+                }
+                Waiter::Many(count, waiter) => {
+                    let _ = waiter.send(answers.by_ref().take(count).collect());
+                }
+            }
+        }
+    }
+}
