@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"time"
@@ -10,26 +11,25 @@ import (
 )
 
 var moduleOps = map[string]op{
-	"module.check-path":         accepts(module.CheckPath),
-	"module.check-import-path":  accepts(module.CheckImportPath),
-	"module.check-file-path":    accepts(module.CheckFilePath),
-	"module.escape-path":        maps(module.EscapePath),
-	"module.escape-version":     maps(module.EscapeVersion),
-	"module.unescape-path":      maps(module.UnescapePath),
-	"module.unescape-version":   maps(module.UnescapeVersion),
-	"module.split-path":         moduleSplitPath,
-	"module.check-path-major":   accepts2(module.CheckPathMajor),
-	"module.check":              accepts2(module.Check),
-	"module.canonical-version":  moduleCanonicalVersion,
-	"module.path-major-prefix":  modulePathMajorPrefix,
-	"module.match-prefix":       moduleMatchPrefix,
-	"module.sort":               moduleSort,
-	"module.pseudo":             modulePseudo,
-	"module.pseudo-new":         modulePseudoNew,
-	"module.lookup-path-syntax": moduleLookupSyntax,
-	"semver.all":                semverAll,
-	"semver.compare":            semverCompare,
-	"semver.sort":               semverSort,
+	"module.check-path":        accepts(module.CheckPath),
+	"module.check-import-path": accepts(module.CheckImportPath),
+	"module.check-file-path":   accepts(module.CheckFilePath),
+	"module.escape-path":       maps(module.EscapePath),
+	"module.escape-version":    maps(module.EscapeVersion),
+	"module.unescape-path":     maps(module.UnescapePath),
+	"module.unescape-version":  maps(module.UnescapeVersion),
+	"module.split-path":        moduleSplitPath,
+	"module.check-path-major":  accepts2(module.CheckPathMajor),
+	"module.check":             accepts2(module.Check),
+	"module.canonical-version": moduleCanonicalVersion,
+	"module.match-prefix":      moduleMatchPrefix,
+	"module.sort":              moduleSort,
+	"module.pseudo":            modulePseudo,
+	"module.pseudo-new":        modulePseudoNew,
+	"module.lookup":            moduleLookup,
+	"semver.all":               semverAll,
+	"semver.compare":           semverCompare,
+	"semver.sort":              semverSort,
 }
 
 func accepts(f func(string) error) op {
@@ -67,12 +67,6 @@ func moduleCanonicalVersion(args []string) ([]string, error) {
 	return []string{module.CanonicalVersion(args[0])}, nil
 }
 
-// modulePathMajorPrefix: path major → major version prefix.
-func modulePathMajorPrefix(args []string) ([]string, error) {
-	need(args, 1)
-	return []string{module.PathMajorPrefix(args[0])}, nil
-}
-
 // moduleMatchPrefix: globs, target → whether one matches.
 func moduleMatchPrefix(args []string) ([]string, error) {
 	need(args, 2)
@@ -93,8 +87,8 @@ func moduleSort(args []string) ([]string, error) {
 	return out, nil
 }
 
-// modulePseudo: version → is it one, is it a zero one, then base, Unix time and
-// revision, each after "+" if it has one and empty if that is an error.
+// modulePseudo: version → is it one, then base, Unix time and revision, each after "+", or
+// empty if that is an error.
 func modulePseudo(args []string) ([]string, error) {
 	need(args, 1)
 	v := args[0]
@@ -102,7 +96,7 @@ func modulePseudo(args []string) ([]string, error) {
 	at, err2 := module.PseudoVersionTime(v)
 	rev, err3 := module.PseudoVersionRev(v)
 	return []string{
-		truth(module.IsPseudoVersion(v)), truth(module.IsZeroPseudoVersion(v)),
+		truth(module.IsPseudoVersion(v)),
 		unless(err1, base), unless(err2, decimal(at.Unix())), unless(err3, rev),
 	}, nil
 }
@@ -123,34 +117,31 @@ func modulePseudoNew(args []string) ([]string, error) {
 // The path syntax that the reference server of x/mod accepts after /lookup/.
 var lookupSyntax = regexp.MustCompile(`^[^@]+@v[0-9]+\.[0-9]+\.[0-9]+(-[^@]*)?(\+incompatible)?$`)
 
-// moduleLookupSyntax: what follows /lookup/ → module path, version. Beyond the syntax it
-// asks for what a database must know of a module: canonical version, and agreement.
-func moduleLookupSyntax(args []string) ([]string, error) {
+// moduleLookup: what follows /lookup/ → module path, version. Beyond what the reference
+// server asks for, the version has to be canonical and to agree with the path: no
+// database has a record otherwise. Kinds: syntax, escape, disagree.
+func moduleLookup(args []string) ([]string, error) {
 	need(args, 1)
 	if !lookupSyntax.MatchString(args[0]) {
-		return nil, &rejection{"syntax", errLookupSyntax}
+		return nil, &rejection{"syntax", errors.New("invalid module@version syntax")}
 	}
 	escPath, escVers, _ := strings.Cut(args[0], "@")
 	path, err := module.UnescapePath(escPath)
 	if err != nil {
-		return nil, &rejection{"path", err}
+		return nil, &rejection{"escape", err}
 	}
 	vers, err := module.UnescapeVersion(escVers)
 	if err != nil {
-		return nil, &rejection{"version", err}
+		return nil, &rejection{"escape", err}
 	}
-	check := ""
-	if vers == module.CanonicalVersion(vers) && module.Check(path, vers) == nil {
-		check = "agrees"
+	if vers != module.CanonicalVersion(vers) {
+		return nil, &rejection{"disagree", errors.New("version is not canonical")}
 	}
-	return []string{path, vers, check}, nil
+	if err := module.Check(path, vers); err != nil {
+		return nil, &rejection{"disagree", err}
+	}
+	return []string{path, vers}, nil
 }
-
-type plainError string
-
-func (e plainError) Error() string { return string(e) }
-
-const errLookupSyntax = plainError("invalid module@version syntax")
 
 // semverAll: version → valid, canonical, major, major.minor, prerelease, build.
 func semverAll(args []string) ([]string, error) {
@@ -162,10 +153,10 @@ func semverAll(args []string) ([]string, error) {
 	}, nil
 }
 
-// semverCompare: v, w → -1, 0 or 1, and the maximum.
+// semverCompare: v, w → -1, 0 or 1.
 func semverCompare(args []string) ([]string, error) {
 	need(args, 2)
-	return []string{decimal(int64(semver.Compare(args[0], args[1]))), semver.Max(args[0], args[1])}, nil
+	return []string{decimal(int64(semver.Compare(args[0], args[1])))}, nil
 }
 
 // semverSort: version... → the same sorted.

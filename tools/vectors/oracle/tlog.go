@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ var tlogOps = map[string]op{
 	"tlog.read":          tlogRead,
 	"tlog.record-parse":  tlogRecordParse,
 	"tlog.record-format": tlogRecordFormat,
+	"tlog.data-tile":     tlogDataTile,
 	"tlog.tree-parse":    tlogTreeParse,
 	"tlog.tree-format":   tlogTreeFormat,
 }
@@ -77,17 +79,19 @@ func tlogStored(args []string) ([]string, error) {
 	return []string{b.String()}, nil
 }
 
-// tlogRoot: n → root of the synthetic log at size n.
+// tlogRoot: n → root at size n (for this and the proofs see logOf).
 func tlogRoot(args []string) ([]string, error) {
 	need(args, 1)
-	h, err := tlog.TreeHash(integer(args[0]), synthetic)
+	n := integer(args[0])
+	h, err := tlog.TreeHash(n, logOf(n))
 	return []string{raw(h)}, err
 }
 
-// tlogProveRecord: tree size, record → proof in the synthetic log.
+// tlogProveRecord: tree size, record → proof.
 func tlogProveRecord(args []string) ([]string, error) {
 	need(args, 2)
-	p, err := tlog.ProveRecord(integer(args[0]), integer(args[1]), synthetic)
+	t := integer(args[0])
+	p, err := tlog.ProveRecord(t, integer(args[1]), logOf(t))
 	return []string{joined(p)}, err
 }
 
@@ -97,10 +101,11 @@ func tlogCheckRecord(args []string) ([]string, error) {
 	return nil, tlog.CheckRecord(hashes(args[0]), integer(args[1]), hash(args[2]), integer(args[3]), hash(args[4]))
 }
 
-// tlogProveTree: tree size, older size → proof in the synthetic log.
+// tlogProveTree: tree size, older size → proof.
 func tlogProveTree(args []string) ([]string, error) {
 	need(args, 2)
-	p, err := tlog.ProveTree(integer(args[0]), integer(args[1]), synthetic)
+	t := integer(args[0])
+	p, err := tlog.ProveTree(t, integer(args[1]), logOf(t))
 	return []string{joined(p)}, err
 }
 
@@ -186,6 +191,20 @@ func tlogRecordFormat(args []string) ([]string, error) {
 	return []string{string(msg)}, err
 }
 
+// tlogDataTile: record text... → body of a data tile as the reference server writes it.
+func tlogDataTile(args []string) ([]string, error) {
+	var body []byte
+	for i, text := range args {
+		msg, err := tlog.FormatRecord(int64(i), []byte(text))
+		if err != nil {
+			return nil, err
+		}
+		_, msg, _ = bytes.Cut(msg, []byte("\n"))
+		body = append(body, msg...)
+	}
+	return []string{string(body)}, nil
+}
+
 // tlogTreeParse: text → size, root.
 func tlogTreeParse(args []string) ([]string, error) {
 	need(args, 1)
@@ -207,6 +226,37 @@ type storedLog struct {
 }
 
 var synthetic = &storedLog{}
+
+// logOf returns the log that questions about a tree of that size are about: the synthetic
+// one, or beyond a million records one that needs no memory.
+func logOf(size int64) tlog.HashReader {
+	if size <= 1<<20 {
+		return synthetic
+	}
+	return uniform{}
+}
+
+// A uniform log has the same record at every place, the decimal text of 0, and so only one
+// hash for each level.
+type uniform struct{}
+
+// ReadHashes implements tlog.HashReader.
+func (uniform) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	list := make([]tlog.Hash, len(indexes))
+	for i, x := range indexes {
+		level, _ := tlog.SplitStoredHashIndex(x)
+		list[i] = uniformHash[level]
+	}
+	return list, nil
+}
+
+var uniformHash = func() (levels [64]tlog.Hash) {
+	levels[0] = tlog.RecordHash([]byte("0"))
+	for i := 1; i < len(levels); i++ {
+		levels[i] = tlog.NodeHash(levels[i-1], levels[i-1])
+	}
+	return levels
+}()
 
 // upTo returns the stored hashes, at least count of them.
 func (l *storedLog) upTo(count int64) []tlog.Hash {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc;
 use std::thread;
 
@@ -19,7 +20,8 @@ pub enum Answer {
     Ok(Vec<Vec<u8>>),
     /// Rejected: kind and text. Kinds are compared when both sides give one, texts never.
     Err(String, String),
-    /// The reference panicked, which counts as a rejection of an input outside its contract.
+    /// It panicked: the reference on an input outside its contract, where we have to reject, or we,
+    /// which is always a fault.
     Panic(String),
 }
 
@@ -54,11 +56,12 @@ impl Answer {
         matches!(self, Self::Ok(fields) if fields.first().is_some_and(|f| !f.is_empty() && f != b"0"))
     }
 
-    fn agrees(&self, other: &Self) -> bool {
-        match (self, other) {
+    /// Whether `ours` is as good as this answer of the reference.
+    fn agrees(&self, ours: &Self) -> bool {
+        match (self, ours) {
             (Self::Ok(a), Self::Ok(b)) => a == b,
             (Self::Err(a, _), Self::Err(b, _)) => a == b || a.is_empty() || b.is_empty(),
-            (Self::Err(..), Self::Panic(_)) | (Self::Panic(_), Self::Err(..)) => true,
+            (Self::Panic(_), Self::Err(..)) => true,
             _ => false,
         }
     }
@@ -126,17 +129,30 @@ impl Comparison {
     /// # Panics
     /// On a difference, if one verdict hardly occurs, or if the oracle cannot be used.
     pub fn run(&self, mut generate: impl FnMut(&mut Rng) -> Args + Send, ours: impl Fn(&Args) -> Answer) {
+        let seed = seed();
+        let mut rng = Rng::new(seed, self.op);
+        let count = cases() / self.divisor;
+        let cases = (0..count).map(move |_| generate(&mut rng));
+        self.compare(cases, &format!("{count} cases, QUIPU_SEED={seed}"), ours);
+    }
+
+    /// Compares the answers to a given list of cases, whatever the verdicts.
+    ///
+    /// # Panics
+    /// On a difference, or if the oracle cannot be used.
+    pub fn over(self, cases: Vec<Args>, ours: impl Fn(&Args) -> Answer) {
+        let what = format!("{} cases", cases.len());
+        self.without_verdict().compare(cases.into_iter(), &what, ours);
+    }
+
+    fn compare(&self, cases: impl Iterator<Item = Args> + Send, what: &str, ours: impl Fn(&Args) -> Answer) {
         let Some(program) = std::env::var_os("QUIPU_ORACLE") else {
             skipped(self.op);
             return;
         };
-        let (seed, cases) = (seed(), cases() / self.divisor);
-        eprintln!("{}: {cases} cases, QUIPU_SEED={seed}", self.op);
-        let mut rng = Rng::new(seed, self.op);
-        let cases = (0..cases).map(move |_| generate(&mut rng));
-        let count = cases.len();
+        eprintln!("{}: {what}", self.op);
         let tally = self.tally(&program, cases, ours);
-        self.judge(&tally.unwrap_or_else(|e| panic!("{}: oracle: {e}", self.op)), count, seed);
+        self.judge(&tally.unwrap_or_else(|e| panic!("{}: oracle: {e}", self.op)), what);
     }
 
     /// Asks both about every case. A second thread generates and asks ahead of this one.
@@ -161,7 +177,7 @@ impl Comparison {
             let mut tally = Tally::default();
             for args in asked {
                 let theirs = hearing.hear()?;
-                self.count(&mut tally, &args, &theirs, &ours(&args));
+                self.count(&mut tally, &args, &theirs, &guarded(&ours, &args));
             }
             writer.join().expect("the generator does not panic")?;
             Ok::<_, io::Error>(tally)
@@ -182,27 +198,29 @@ impl Comparison {
         }
     }
 
-    fn judge(&self, tally: &Tally, cases: usize, seed: u64) {
+    fn judge(&self, tally: &Tally, what: &str) {
         let Tally { yes, no, different } = tally;
         eprintln!("{}: {yes} accepted, {no} rejected", self.op);
         if !different.is_empty() {
-            let mut shortest: Vec<&String> = different.iter().collect();
+            let mut shortest: Vec<&str> = different.iter().map(String::as_str).collect();
             shortest.sort_by_key(|s| s.len());
             shortest.truncate(10);
-            let list = shortest.iter().map(|s| s.as_str()).collect::<Vec<_>>().join("\n");
-            panic!(
-                "{}: {} of {cases} cases differ from Go (QUIPU_SEED={seed}), the shortest:\n{list}",
-                self.op,
-                different.len()
-            );
+            let (op, count, list) = (self.op, different.len(), shortest.join("\n"));
+            panic!("{op}: {count} answers differ from Go's ({what}), the shortest:\n{list}");
         }
-        let least = cases * self.share / 100;
+        let least = (yes + no) * self.share / 100;
         assert!(
             *yes >= least && *no >= least,
             "{}: {yes} accepted and {no} rejected: too one-sided to mean anything",
             self.op
         );
     }
+}
+
+/// Our answer. A panic is one too, so that it is shown with the arguments that caused it.
+fn guarded(ours: impl Fn(&Args) -> Answer, args: &Args) -> Answer {
+    let answer = panic::catch_unwind(AssertUnwindSafe(|| ours(args)));
+    answer.unwrap_or_else(|_| Answer::Panic("see the message above".into()))
 }
 
 /// The arguments as Rust byte strings.
