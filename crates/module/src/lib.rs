@@ -1,4 +1,39 @@
-//! Go module rules: paths, versions, zips, h1 hashes, go.mod and go.sum.
+//! Go's rules about modules, pure: no clock, no files, no network; readers are handed in.
+//!
+//! | subject | start at | reference |
+//! |---|---|---|
+//! | module paths and their escaping | [`ModulePath`] | `golang.org/x/mod/module` |
+//! | versions, order, pseudo-versions | [`Version`], [`ModuleVersion`], [`semver`], [`Pseudo`] | `golang.org/x/mod/semver` |
+//! | what a proxy or a database is asked | [`Query`], [`ModuleVersion::parse_escaped`] | `go help goproxy` |
+//! | `h1:` hashes | [`H1`], [`hash_files`], [`hash_go_mod`] | `golang.org/x/mod/sumdb/dirhash` |
+//! | zips, judged and hashed in one pass | [`check_zip`] | `golang.org/x/mod/zip`, Go's `archive/zip` |
+//! | go.mod, as far as serving needs it | [`GoMod`], [`quick_module_path`] | `golang.org/x/mod/modfile` |
+//! | go.sum lines and log records | [`SumLine`], [`Record`], [`parse_go_sum`] | `go help module-auth` |
+//! | GOPRIVATE patterns | [`Patterns`] | `go help private` |
+//! | GOPROXY and GOSUMDB | [`ProxyList`], [`SumDb`] | `go help goproxy` |
+//!
+//! Everything is accepted and refused exactly as `go` 1.26 does it, with its Unicode 15.0.0 tables: a
+//! database whose rules differ from its clients' either breaks builds or vouches for what they would
+//! refuse. Types such as [`ModulePath`] can only be made by parsing, so that a check is done once, at the
+//! edge; error texts are worded like Go's.
+//!
+//! ```
+//! use quipu_module::{ModuleVersion, Record, hash_files, hash_go_mod};
+//!
+//! let module = ModuleVersion::parse_escaped("example.com/!hello@v1.0.0")?;
+//! assert_eq!(module.to_string(), "example.com/Hello@v1.0.0");
+//!
+//! let go_mod: &[u8] = b"module example.com/Hello\n";
+//! let files = [("go.mod", go_mod), ("hello.go", b"package hello\n")];
+//! let names = files.map(|(path, content)| (format!("{module}/{path}"), content));
+//! let record = Record { module, zip: hash_files(names)?, go_mod: hash_go_mod(go_mod) };
+//! assert_eq!(
+//!     record.to_string(),
+//!     "example.com/Hello v1.0.0 h1:cDollOlr+Amw0dXkFPvLymCXT+8Wf0EDL8iP1Su1il0=\n\
+//!      example.com/Hello v1.0.0/go.mod h1:YqcfaCs+faB6XdkPtKfjOa5uJ8zEX7v9JKkMELXE0/A=\n"
+//! );
+//! # Ok::<(), quipu_module::Error>(())
+//! ```
 
 mod error;
 mod escape;

@@ -143,9 +143,9 @@ fn colliding_names_are_refused() {
 #[test]
 fn deep_names_cost_no_more_than_their_length() {
     let deep = format!("{}x", "d/".repeat(32_000));
-    let entries: Vec<ZipEntry> = (0..30).map(|i| entry(&named(&format!("{deep}{i}")), "")).collect();
+    let entries: Vec<ZipEntry> = (0..3).map(|i| entry(&named(&format!("{deep}{i}")), "")).collect();
     check(&write_zip(&entries)).unwrap();
-    let many: Vec<ZipEntry> = (0..40).map(|i| entry(&named(&format!("{i}/{deep}")), "")).collect();
+    let many: Vec<ZipEntry> = (0..34).map(|i| entry(&named(&format!("{i}/{deep}")), "")).collect();
     let error = check(&write_zip(&many)).unwrap_err();
     assert!(error.ends_with("too many files and directories"), "{}", &error[error.len() - 60..]);
 }

@@ -101,44 +101,69 @@ impl Tree {
     /// Adds `path` and the directories above it, if no other name folds to the same.
     fn insert(&mut self, path: &str, is_dir: bool) -> Result<(), String> {
         let mut parent = 0;
-        // The path as an earlier entry wrote it.
+        // The path as earlier entries wrote it, as far as they did.
         let mut known = String::new();
-        let mut problem = None;
+        let mut clash = None;
         let mut end = 0;
         for element in path.split('/') {
             end += element.len() + usize::from(end > 0);
-            let sofar = path.get(..end).unwrap_or(path);
             let is_dir = is_dir || end < path.len();
             let id = self.nodes.len() + 1;
-            match self.nodes.entry((parent, fold(element).into())) {
+            parent = match self.nodes.entry((parent, fold(element).into())) {
+                hash_map::Entry::Vacant(_) if id > MAX_ENTRIES => {
+                    return Err("too many files and directories".into());
+                }
                 hash_map::Entry::Vacant(place) => {
-                    if id > MAX_ENTRIES {
-                        return Err("too many files and directories".into());
-                    }
-                    place.insert(Node { id, element: element.into(), is_dir });
-                    parent = id;
+                    place.insert(Node { id, element: element.into(), is_dir }).id
                 }
                 hash_map::Entry::Occupied(node) => {
                     let node = node.get();
-                    parent = node.id;
                     known.extend((!known.is_empty()).then_some('/'));
                     known.push_str(&node.element);
                     // Of several the deepest is told, as Go starts there.
-                    problem = clash(&known, sofar, node.is_dir, is_dir).or(problem);
+                    clash = Clash::between(node, element, is_dir, clash.as_ref())
+                        .map(|kind| (kind, end))
+                        .or(clash);
+                    node.id
                 }
-            }
+            };
         }
-        problem.map_or(Ok(()), Err)
+        match clash {
+            Some((kind, end)) => Err(kind.describe(&known, path.get(..end).unwrap_or(path))),
+            None => Ok(()),
+        }
     }
 }
 
-/// What is wrong with `path` when `known` folds to the same.
-fn clash(known: &str, path: &str, known_is_dir: bool, is_dir: bool) -> Option<String> {
-    if known != path {
-        return Some(format!("case-insensitive file name collision: {} and {}", quote(known), quote(path)));
+/// Why two names cannot both be.
+#[derive(Clone, Copy, PartialEq)]
+enum Clash {
+    Case,
+    FileAndDirectory,
+    TwoFiles,
+}
+
+impl Clash {
+    /// Compares an element with the one known at its place; `above` is what was found further up. Whole
+    /// paths are never compared, which would take time in the square of their length.
+    fn between(known: &Node, element: &str, is_dir: bool, above: Option<&(Self, usize)>) -> Option<Self> {
+        let differs_above = above.is_some_and(|(kind, _)| *kind == Self::Case);
+        if differs_above || *known.element != *element {
+            return Some(Self::Case);
+        }
+        match (known.is_dir, is_dir) {
+            (true, true) => None,
+            (false, false) => Some(Self::TwoFiles),
+            _ => Some(Self::FileAndDirectory),
+        }
     }
-    if known_is_dir != is_dir {
-        return Some(format!("entry {} is both a file and a directory", quote(path)));
+
+    fn describe(self, known: &str, path: &str) -> String {
+        let path = quote(path);
+        match self {
+            Self::Case => format!("case-insensitive file name collision: {} and {path}", quote(known)),
+            Self::FileAndDirectory => format!("entry {path} is both a file and a directory"),
+            Self::TwoFiles => format!("multiple entries for file {path}"),
+        }
     }
-    (!is_dir).then(|| format!("multiple entries for file {}", quote(path)))
 }
