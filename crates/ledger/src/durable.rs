@@ -74,6 +74,7 @@ pub trait Disk: Send + Sync + 'static {
 pub type Lock = Box<dyn Send + Sync>;
 
 /// An open file of a [`Disk`].
+#[expect(clippy::len_without_is_empty, reason = "the length of a file on a disk, not of a container")]
 pub trait DiskFile: Send {
     /// All bytes of the file.
     ///
@@ -98,6 +99,12 @@ pub trait DiskFile: Send {
     /// # Errors
     /// After any error the outcome is unknown; do not retry.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Length of the file in bytes.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    fn len(&self) -> io::Result<u64>;
 
     /// The number of the file in its file system (the inode). A copy has another one; a renamed file keeps it.
     ///
@@ -220,6 +227,10 @@ impl DiskFile for RealFile {
     fn sync(&mut self) -> io::Result<()> {
         // fdatasync: also makes a changed length durable, but not the time of modification.
         self.0.sync_data()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
     }
 
     fn number(&self) -> io::Result<u64> {

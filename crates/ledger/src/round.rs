@@ -17,9 +17,9 @@ pub struct State {
 }
 
 impl State {
-    /// The state of a log without records, founded at `time`.
+    /// The state of a log without records, founded at `time`, or at the end of the year 9999 if that is later.
     pub fn founded(time: Micros) -> Self {
-        let head = Head { size: 0, root: Hash::EMPTY_TREE, time };
+        let head = Head { size: 0, root: Hash::EMPTY_TREE, time: time.min(LAST_TIME) };
         Self { head, frontier: Frontier::new(), edge: Vec::new() }
     }
 

@@ -38,10 +38,13 @@ impl Space {
     /// Starts watching. A reserve that is there stays there, unless the disk is so full that a start needs its room.
     pub(crate) fn open(disk: Arc<dyn Disk>, dir: PathBuf, room: Room) -> io::Result<Self> {
         let mut space = Self { disk, dir, room, held: false };
-        let there = space.disk.open(&space.path())?.is_some();
-        space.held = there && room.reserve > 0 && space.disk.free(&space.dir)? >= room.floor;
-        if there && !space.held {
-            space.disk.remove(&space.path())?;
+        if let Some(file) = space.disk.open(&space.path())? {
+            // A crash may have left one without its room.
+            let whole = room.reserve > 0 && file.len()? == room.reserve;
+            space.held = whole && space.disk.free(&space.dir)? >= room.floor;
+            if !space.held {
+                space.disk.remove(&space.path())?;
+            }
         }
         Ok(space)
     }

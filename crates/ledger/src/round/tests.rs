@@ -60,10 +60,13 @@ fn times_increase_whatever_the_clock_says() {
 
 #[test]
 fn the_ends_of_sizes_and_times_are_errors() {
-    let state = State::founded(Micros::MAX);
-    assert_eq!(build(&state, entries(0, 1), 0).unwrap_err(), AtTheEnd);
-    let state = State::founded(Micros::MAX - 3);
+    let mut state = State::founded(Micros::MAX);
+    build(&state, entries(0, 5), 0).unwrap();
+    state.head.time = Micros::MAX - 3;
+    build(&state, entries(0, 2), 0).unwrap();
     assert_eq!(build(&state, entries(0, 5), 0).unwrap_err(), AtTheEnd);
+    state.head.time = Micros::MAX;
+    assert_eq!(build(&state, entries(0, 1), 0).unwrap_err(), AtTheEnd);
     let mut state = State::founded(1);
     state.head.size = MAX_SIZE - 1;
     assert_eq!(build(&state, entries(0, 1), 0).unwrap_err(), AtTheEnd);
