@@ -50,6 +50,10 @@ impl Oracle {
         }
     }
 
+    pub(crate) fn take_violation(&mut self) -> Verdict {
+        self.violation.take().map_or(Ok(()), Err)
+    }
+
     fn check_signed(&mut self, disk: &SimDisk, notes: &Notes) -> Verdict {
         let text = |note: &Bytes| -> Result<String, String> {
             let note = std::str::from_utf8(note).map_err(|error| error.to_string())?;
@@ -126,9 +130,7 @@ impl Oracle {
 
     /// Checks what the disk durably holds; `stored` says whether the data volume is the real one just now.
     pub(crate) fn check_disk(&mut self, disk: &SimDisk, anew: bool) -> Verdict {
-        if let Some(why) = self.violation.take() {
-            return Err(why);
-        }
+        self.take_violation()?;
         if anew {
             self.durable = Durable::default();
         }
@@ -252,7 +254,8 @@ impl Oracle {
 /// The heads in the durable guard file: sequence, size, root. Torn lines are left out by their length.
 pub(crate) fn guarded(disk: &SimDisk) -> Vec<(u64, u64, String)> {
     let heads = disk.durable(Path::new(GUARD), |_, bytes| {
-        let lines = bytes.chunks(4096).filter_map(|block| std::str::from_utf8(block).ok()?.lines().next());
+        let heads = bytes.chunks(4096).filter(|block| block.starts_with(b"head "));
+        let lines = heads.filter_map(|block| std::str::from_utf8(block).ok()?.lines().next());
         let heads = lines.filter_map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let ["head", seq, size, root, _, _, check] = words[..] else { return None };

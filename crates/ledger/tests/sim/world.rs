@@ -287,6 +287,7 @@ impl World {
         let struck = self.disk.struck();
         let poisoned = process.writer.poisoned().is_some();
         self.trace.push(format!("append {} → {}", batch.len(), summary(&answers, struck.as_ref(), poisoned)));
+        self.oracle().take_violation()?;
         let dies = self.rng.chance(4);
         let unheard = self.disk.is_down() || dies;
         if answers.len() != batch.len() {
