@@ -9,7 +9,7 @@ use quipu_tlog::{Tree, format_checkpoint, format_tree, parse_checkpoint, parse_t
 
 use crate::clock::Clock;
 use crate::durable::{Disk, Lock, sibling};
-use crate::guard::{GuardError, GuardFile, Guarded};
+use crate::guard::{GuardFile, Guarded};
 use crate::identity::Identity;
 use crate::seal::{SealError, Sealed, Sealer};
 use crate::store::{Head, Notes};
@@ -83,10 +83,7 @@ impl Sealer for FileSealer {
     }
 
     fn guarded(&self) -> Result<Option<Guarded>, SealError> {
-        GuardFile::read(self.disk.as_ref(), &self.path).map_err(|error| match error {
-            GuardError::Io(error) => guard_error(&error),
-            GuardError::Damaged(why) => SealError::Damaged(why),
-        })
+        Guarded::read(self.disk.as_ref(), &self.path)
     }
 
     fn settle(&mut self, identity: &Identity, head: &Head) -> Result<(), SealError> {

@@ -21,6 +21,7 @@ use quipu_tlog::Hash;
 
 use crate::durable::{BLOCK, Disk, DiskFile, replace};
 use crate::identity::{Card, Identity, checksum};
+use crate::seal::SealError;
 use crate::store::Head;
 
 /// Heads in the ring.
@@ -40,11 +41,21 @@ pub struct Guarded {
     seq: u64,
 }
 
-/// Why a guard file was not read.
-#[derive(Debug)]
-pub(crate) enum GuardError {
-    Io(io::Error),
-    Damaged(String),
+impl Guarded {
+    /// Reads a guard file without changing or locking it; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`SealError::Damaged`] or [`SealError::Guard`].
+    pub fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Self>, SealError> {
+        let failed = |error: io::Error| SealError::Guard(error.to_string());
+        let Some(mut file) = disk.open(path).map_err(failed)? else { return Ok(None) };
+        let bytes = file.read(LEN).map_err(|error| match error.kind() {
+            io::ErrorKind::FileTooLarge => SealError::Damaged("it is too long".to_owned()),
+            _ => failed(error),
+        })?;
+        let number = file.number().map_err(failed)?;
+        parse(&bytes, number).map(Some).map_err(SealError::Damaged)
+    }
 }
 
 /// A guard file open for advancing.
@@ -55,14 +66,6 @@ pub(crate) struct GuardFile {
 }
 
 impl GuardFile {
-    /// Reads a guard file without changing it; `None` if there is none.
-    pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Guarded>, GuardError> {
-        let Some(mut file) = disk.open(path).map_err(GuardError::Io)? else { return Ok(None) };
-        let bytes = file.read(LEN).map_err(GuardError::Io)?;
-        let number = file.number().map_err(GuardError::Io)?;
-        parse(&bytes, number).map(Some).map_err(GuardError::Damaged)
-    }
-
     /// Writes the file anew with one head in it, the successor of `before` if there was a guard already.
     pub(crate) fn write_anew(
         disk: &dyn Disk,

@@ -50,7 +50,7 @@ pub use open::{Setup, Vouch, start};
 pub use queue::Limits;
 pub use recheck::recheck;
 pub use refusal::OpenError;
-pub use round::{AtTheEnd, State, build};
+pub use round::{AtTheEnd, State, assemble, build};
 pub use seal::{SealError, Sealed, Sealer};
 pub use space::Room;
 pub use store::{CommitError, Entry, Head, Micros, Notes, ReadError, Record, Round, Store, TileState};

@@ -55,27 +55,32 @@ impl State {
 #[error("the log is as large as a log can be")]
 pub struct AtTheEnd;
 
-/// Builds the round that appends `entries` (at least one, no key twice) at time `now`, and the state after it. The
-/// times of the records increase strictly, whatever the clock says. The round carries no notes.
+/// Builds the round that appends `entries` (no key twice) at time `now`, and the state after it. The times of the records
+/// increase strictly, whatever the clock says. The round carries no notes.
 ///
 /// # Errors
 /// [`AtTheEnd`] if sizes or times would overflow.
 pub fn build(state: &State, entries: Vec<Entry>, now: Micros) -> Result<(Round, State), AtTheEnd> {
-    let count = entries.len() as u64;
     let first = state.head.time.checked_add(1).ok_or(AtTheEnd)?.max(now.min(LAST_TIME));
-    let size = state.head.size.checked_add(count).filter(|&size| size < MAX_SIZE).ok_or(AtTheEnd)?;
-    first.checked_add(count).ok_or(AtTheEnd)?;
+    first.checked_add(entries.len() as u64).ok_or(AtTheEnd)?;
+    assemble(state, (first..).zip(entries).collect())
+}
 
+/// Builds the round that appends records whose times are known, as when a log is restored; otherwise like [`build`].
+/// The times must increase strictly, from after the head's own; [`crate::recheck()`] says if they do not.
+///
+/// # Errors
+/// [`AtTheEnd`] if the size would overflow.
+pub fn assemble(state: &State, records: Vec<(Micros, Entry)>) -> Result<(Round, State), AtTheEnd> {
+    let old = state.head.size;
+    let size = old.checked_add(records.len() as u64).filter(|&size| size < MAX_SIZE).ok_or(AtTheEnd)?;
     let mut next = state.clone();
     let mut tiles = Vec::new();
-    let mut time = state.head.time;
-    let mut records = Vec::with_capacity(entries.len());
-    for (at, entry) in (first..).zip(entries) {
+    for (_, entry) in &records {
         next.push(leaf_hash(entry.text()), &mut tiles);
-        time = at;
-        records.push((at, entry));
     }
-    tiles.extend(incomplete(state.head.size, size, &next.edge));
+    tiles.extend(incomplete(old, size, &next.edge));
+    let time = records.last().map_or(state.head.time, |(time, _)| *time);
     next.head = Head { size, root: next.frontier.root(), time };
     Ok((Round { records, tiles, head: next.head, notes: Vec::new() }, next))
 }

@@ -32,11 +32,11 @@ impl Case {
     }
 
     fn read(&self) -> Result<Guarded, String> {
-        match GuardFile::read(&RealDisk, &self.path) {
+        match Guarded::read(&RealDisk, &self.path) {
             Ok(Some(guarded)) => Ok(guarded),
             Ok(None) => panic!("no guard file"),
-            Err(GuardError::Damaged(why)) => Err(why),
-            Err(GuardError::Io(error)) => panic!("{error}"),
+            Err(SealError::Damaged(why)) => Err(why),
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -62,7 +62,7 @@ fn the_newest_head_is_read_back_for_any_number_of_heads() {
 #[test]
 fn no_file_is_no_guard() {
     let dir = TempDir::new().unwrap();
-    assert!(matches!(GuardFile::read(&RealDisk, &dir.path().join("none")), Ok(None)));
+    assert!(matches!(Guarded::read(&RealDisk, &dir.path().join("none")), Ok(None)));
 }
 
 #[test]
@@ -110,6 +110,8 @@ fn cut_files_and_swapped_blocks_are_damage() {
     let case = Case::new(20);
     case.change(|bytes| bytes.truncate(LEN - 1));
     assert!(case.read().is_err());
+    case.change(|bytes| bytes.resize(LEN + 1, b' '));
+    assert!(case.read().unwrap_err().contains("too long"));
     let case = Case::new(20);
     case.change(|bytes| {
         let (a, b) = bytes.split_at_mut(4 * BLOCK);
@@ -138,11 +140,11 @@ fn a_copy_is_not_the_original_and_writing_anew_makes_it_one() {
     let case = Case::new(4);
     let copy = case.path.with_extension("copy");
     std::fs::copy(&case.path, &copy).unwrap();
-    let guarded = GuardFile::read(&RealDisk, &copy).unwrap_or_else(|_| panic!()).unwrap();
+    let guarded = Guarded::read(&RealDisk, &copy).unwrap().unwrap();
     assert!(!guarded.original);
     assert_eq!(guarded.head, head(4));
     GuardFile::write_anew(&RealDisk, &copy, Some(&guarded), &guarded.identity, guarded.head).unwrap();
-    let again = GuardFile::read(&RealDisk, &copy).unwrap_or_else(|_| panic!()).unwrap();
+    let again = Guarded::read(&RealDisk, &copy).unwrap().unwrap();
     assert!(again.original);
     assert_eq!(again.seq, guarded.seq + 1);
     assert_eq!(again.head, head(4));
