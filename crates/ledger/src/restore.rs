@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use quipu_tlog::{Frontier, Hash, StoredTiles, Tile, TileLevel, leaf_hash};
+use quipu_tlog::{Frontier, Hash, StoredTileError, StoredTiles, Tile, TileLevel, leaf_hash};
 
 use crate::round::{FULL, State, WIDTH, entries_at};
 use crate::store::{Head, Micros, ReadError, Record, Store};
@@ -84,7 +84,10 @@ fn frontier(store: &dyn Store, size: u64) -> Result<Frontier, Unfit> {
         TileLevel::Hashes(level) => store.tile(level, tile.n()).map(Option::unwrap_or_default),
         TileLevel::Data => Ok(Bytes::new()),
     });
-    Frontier::restore(size, &tiles).map_err(|error| Unfit::Damaged(error.to_string()))
+    Frontier::restore(size, &tiles).map_err(|error| match error {
+        quipu_tlog::ReadError::Reader(StoredTileError::Read(error)) => Unfit::Read(error),
+        other => Unfit::Damaged(other.to_string()),
+    })
 }
 
 fn edge(store: &dyn Store, level: u8, size: u64) -> Result<Vec<u8>, Unfit> {

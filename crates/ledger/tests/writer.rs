@@ -12,11 +12,13 @@ use quipu_ledger::{
 use quipu_note::SignerKey;
 use tempfile::TempDir;
 
+type Found = Result<Option<(u64, Record)>, ReadError>;
+
 /// A store and a sealer that do what the test says.
 #[derive(Default)]
 struct Faults {
     commit: Option<fn() -> CommitError>,
-    find: Option<fn() -> Result<Option<(u64, Record)>, ReadError>>,
+    find: Option<fn() -> Found>,
     seal: Option<fn() -> Result<Sealed, SealError>>,
     /// Commits wait while this is set.
     held: bool,

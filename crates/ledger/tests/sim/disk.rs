@@ -29,6 +29,18 @@ pub(crate) enum Fault {
     NoRoom,
 }
 
+impl Fault {
+    /// In words.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::PowerCut => "power cut",
+            Self::Kill => "kill",
+            Self::Io => "io",
+            Self::NoRoom => "no room",
+        }
+    }
+}
+
 /// A disk shared by all that use it; clones are the same disk.
 #[derive(Clone)]
 pub(crate) struct SimDisk(Arc<Mutex<State>>);

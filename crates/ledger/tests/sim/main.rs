@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod disk;
+mod matrix;
 mod mutant;
 mod oracle;
 mod rng;

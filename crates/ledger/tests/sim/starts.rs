@@ -16,8 +16,8 @@ const GUARD_DIR: &str = "/guard";
 
 impl World {
     /// A start with nothing odd on the disk and no fault: it must succeed.
-    pub(crate) fn begin(&mut self, vouch: Vouch) -> Verdict {
-        let started = self.try_start(NAME, 1, vouch);
+    pub(crate) fn begin(&mut self) -> Verdict {
+        let started = self.try_start(NAME, 1);
         self.note(format!("start: {}", said(&started)));
         match started {
             Ok(process) => {
@@ -32,12 +32,18 @@ impl World {
     pub(crate) fn start_perhaps_faulty(&mut self) -> Verdict {
         if !self.rng.chance(45) {
             self.make_room();
-            return self.begin(Vouch::Nothing);
+            return self.begin();
         }
         self.plan(20);
-        let started = self.try_start(NAME, 1, Vouch::Nothing);
+        self.start_struck()
+    }
+
+    /// A start that the planned fault may strike.
+    pub(crate) fn start_struck(&mut self) -> Verdict {
+        let started = self.try_start(NAME, 1);
         self.disk.unplan();
         let struck = self.disk.struck();
+        self.last_struck = struck.as_ref().map(|(_, what)| what.clone());
         self.note(format!("start: {}, struck by {struck:?}", said(&started)));
         match (started, struck) {
             (Ok(process), None) => self.process = Some(process),
@@ -130,19 +136,19 @@ impl World {
         }
         let (name, key) = *self.rng.pick(&[("sum.other.example", 1), (NAME, 2)]);
         self.make_room();
-        let started = self.try_start(name, key, Vouch::Nothing);
+        let started = self.try_start(name, key);
         self.refused("OtherLog", started, |refusal| matches!(refusal, OpenError::OtherLog { .. }))
     }
 
     /// Another process on the same directories, while the first one runs.
     pub(crate) fn second_process(&mut self) -> Verdict {
-        let started = self.start_on_store(NAME, 1, Vouch::Nothing);
+        let started = self.try_start(NAME, 1);
         self.refused("Busy", started, |refusal| matches!(refusal, OpenError::Busy { .. }))
     }
 
     fn expect(&mut self, name: &str, right: impl Fn(&OpenError) -> bool) -> Verdict {
         self.make_room();
-        let started = self.try_start(NAME, 1, Vouch::Nothing);
+        let started = self.try_start(NAME, 1);
         self.refused(name, started, right)
     }
 
@@ -164,28 +170,18 @@ impl World {
         self.disk.set_capacity(crate::disk::AMPLE);
     }
 
-    fn try_start(&mut self, name: &str, key: u8, vouch: Vouch) -> Result<Process, Refusal> {
-        self.start_on_store(name, key, vouch)
-    }
-
-    fn start_on_store(&mut self, name: &str, key: u8, vouch: Vouch) -> Result<Process, Refusal> {
+    fn try_start(&mut self, name: &str, key: u8) -> Result<Process, Refusal> {
         let io = |error: std::io::Error| Refusal::Io(error.to_string());
         // A second process would not get at the first one's store: its own lock keeps it out.
         let store = match &self.process {
             Some(process) => Arc::clone(&process.store),
             None => Arc::new(SimStore::open(&self.disk, self.mutant.faulty()).map_err(io)?),
         };
-        let writer = self.start_writer(Arc::clone(&store), name, key, vouch)?;
+        let writer = self.start_writer(Arc::clone(&store), name, key)?;
         Ok(Process { writer, store })
     }
 
-    fn start_writer(
-        &mut self,
-        store: Arc<SimStore>,
-        name: &str,
-        key: u8,
-        vouch: Vouch,
-    ) -> Result<Writer, Refusal> {
+    fn start_writer(&mut self, store: Arc<SimStore>, name: &str, key: u8) -> Result<Writer, Refusal> {
         let signer = || SignerKey::from_seed(name.parse().unwrap(), &[key; 32].into());
         let disk = Arc::new(self.disk.clone());
         let sealer = FileSealer::open(disk.clone(), Path::new(GUARD), vec![signer()], self.clock.clone());
@@ -204,7 +200,7 @@ impl World {
             clock: self.clock.clone(),
             disk,
             room: ROOM,
-            vouch,
+            vouch: Vouch::Nothing,
         };
         start(setup).map_err(|refusal| match refusal {
             OpenError::Io { .. } => Refusal::Io(refusal.to_string()),

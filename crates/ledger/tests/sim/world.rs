@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quipu_ledger::{
     Clock, Disk as _, Entry, Error, Guarded, Head, Identity, Micros, Notes, Receipt, Room, SealError, Sealed,
-    Sealer, Vouch, Writer,
+    Sealer, Writer,
 };
 
 use crate::disk::{AMPLE, Fault, Image, SimDisk};
@@ -100,15 +100,17 @@ pub(crate) struct World {
     pub(crate) mutant: Mutant,
     pub(crate) process: Option<Process>,
     /// Asked for and not answered yet.
-    waiting: Vec<Entry>,
+    pub(crate) waiting: Vec<Entry>,
+    /// The operation that the last append or start was struck at.
+    pub(crate) last_struck: Option<String>,
     names: u64,
     /// The data volume and the guard's volume on some earlier day.
     pub(crate) earlier: Option<(Image, Image)>,
-    trace: Vec<String>,
+    pub(crate) trace: Vec<String>,
 }
 
 impl World {
-    fn new(seed: u64, mutant: Mutant) -> Self {
+    pub(crate) fn new(seed: u64, mutant: Mutant) -> Self {
         let disk = SimDisk::new(seed);
         disk.lie(mutant.lies());
         Self {
@@ -119,6 +121,7 @@ impl World {
             mutant,
             process: None,
             waiting: Vec::new(),
+            last_struck: None,
             names: 0,
             earlier: None,
             trace: Vec::new(),
@@ -150,13 +153,13 @@ impl World {
         self.end_process(false);
         while !self.waiting.is_empty() {
             if self.process.is_none() {
-                self.begin(Vouch::Nothing)?;
+                self.begin()?;
             }
             self.append(self.waiting.len())?;
             self.check()?;
         }
         self.end_process(true);
-        self.begin(Vouch::Nothing)?;
+        self.begin()?;
         self.check()
     }
 
@@ -221,7 +224,7 @@ impl World {
     }
 
     /// What must hold after every step.
-    fn check(&mut self) -> Verdict {
+    pub(crate) fn check(&mut self) -> Verdict {
         let mut oracle = self.oracle.lock().unwrap();
         oracle.check_disk(&self.disk, self.process.is_none())?;
         if let Some(process) = &self.process {
@@ -231,7 +234,7 @@ impl World {
         Ok(())
     }
 
-    fn ask_new(&mut self, count: u64) {
+    pub(crate) fn ask_new(&mut self, count: u64) {
         for _ in 0..count {
             self.names += 1;
             let filler = "x".repeat(self.rng.below(60) as usize);
@@ -277,6 +280,22 @@ impl World {
 
     /// Sends some of what waits in one batch.
     fn append(&mut self, most: usize) -> Verdict {
+        let dies = self.rng.chance(4);
+        self.append_and(most, dies)
+    }
+
+    /// Sends all that waits in one batch.
+    pub(crate) fn append_all(&mut self) -> Verdict {
+        self.append_and(self.waiting.len(), false)
+    }
+
+    /// The newest head that the running process shows.
+    pub(crate) fn published(&self) -> u64 {
+        self.process.as_ref().map_or(0, |process| process.writer.published().size())
+    }
+
+    /// With `dies` the process ends before anybody hears an answer.
+    fn append_and(&mut self, most: usize, dies: bool) -> Verdict {
         let Some(process) = &mut self.process else { return Ok(()) };
         let mut batch = Vec::new();
         while batch.len() < most && !self.waiting.is_empty() {
@@ -285,10 +304,10 @@ impl World {
         }
         let answers = process.writer.step(&batch);
         let struck = self.disk.struck();
+        self.last_struck = struck.as_ref().map(|(_, what)| what.clone());
         let poisoned = process.writer.poisoned().is_some();
         self.trace.push(format!("append {} → {}", batch.len(), summary(&answers, struck.as_ref(), poisoned)));
         self.oracle().take_violation()?;
-        let dies = self.rng.chance(4);
         let unheard = self.disk.is_down() || dies;
         if answers.len() != batch.len() {
             return Err(format!("{} answers to {} entries", answers.len(), batch.len()));
