@@ -105,8 +105,7 @@ impl Shared {
         self.note_asked(&name, &listed);
         let versions = match listed {
             Ok(listed) if listed.is_empty() && stored.is_none() => {
-                // Some proxies list nothing where there is no module: `@latest` tells the two apart.
-                self.latest(&path).await.inspect_err(|_| self.note_asked(&name, &Err::<(), _>(())))?;
+                self.check_exists(&path, &name).await?;
                 listed
             }
             Ok(listed) => union(&path, listed, stored.clone().unwrap_or_default()),
@@ -124,6 +123,18 @@ impl Shared {
             self.store(&name, lines).await;
         }
         Ok(Arc::new(versions))
+    }
+
+    /// Some proxies list nothing where there is no module: `@latest` tells a module without versions from none.
+    async fn check_exists(self: &Arc<Self>, path: &ModulePath, list: &Name) -> Result<()> {
+        let latest = self.latest(path).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                Error::not_found(format!("module {path}: no matching versions for query \"latest\""))
+            }
+            _ => error,
+        });
+        self.note_absence(list, &latest);
+        latest.map(drop)
     }
 
     async fn renew_latest(self: Arc<Self>, path: ModulePath) -> Result<Arc<Info>> {
