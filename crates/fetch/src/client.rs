@@ -167,28 +167,41 @@ impl Client {
     }
 
     /// Sends one request and waits for the head of its answer.
+    ///
+    /// A connection kept from earlier may have been closed at the other end just as it was used again, which is nobody's
+    /// failure: where a connection ends before the head of an answer, the request is sent once more.
     async fn hop(
         &self,
         url: &Url,
         request: Request<'_>,
         deadline: Instant,
     ) -> Result<(HttpResponse<Incoming>, Watch)> {
-        let message = self.message(url, request.credentials)?;
+        match self.attempt(url, request, deadline).await {
+            Err((_, true)) => self.attempt(url, request, deadline).await.map_err(|(error, _)| error),
+            result => result.map_err(|(error, _)| error),
+        }
+    }
+
+    /// Sends one request once. With the error: whether the connection broke without an answer.
+    async fn attempt(
+        &self,
+        url: &Url,
+        request: Request<'_>,
+        deadline: Instant,
+    ) -> std::result::Result<(HttpResponse<Incoming>, Watch), (Error, bool)> {
+        let message = self.message(url, request.credentials).map_err(|error| (error, false))?;
         let mut watch = Watch::start(self.shared.observer.clone(), url, request.purpose);
         let answer = timeout_at(deadline, self.shared.http.request(message)).await;
-        let answer = answer
-            .map_err(|_| Error::timeout("upstream does not answer"))
-            .and_then(|answer| answer.map_err(|error| describe(url, &error)));
-        match answer {
-            Ok(head) => {
+        let (error, broke) = match answer {
+            Ok(Ok(head)) => {
                 watch.answered(head.status().as_u16());
-                Ok((head, watch))
+                return Ok((head, watch));
             }
-            Err(error) => {
-                watch.failed(error.kind());
-                Err(error)
-            }
-        }
+            Ok(Err(error)) => (describe(url, &error), broke(&error)),
+            Err(_) => (Error::timeout("upstream does not answer"), false),
+        };
+        watch.failed(error.kind());
+        Err((error, broke))
     }
 
     fn message(&self, url: &Url, credentials: Option<&Credentials>) -> Result<http::Request<Empty<Bytes>>> {
@@ -268,6 +281,16 @@ fn check_head(head: &HttpResponse<Incoming>, limits: Limits) -> Result<()> {
         return Err(Error::rejected("upstream does not say how long its answer is"));
     }
     if length.unwrap_or(0) > limits.max_bytes { Err(too_long(limits.max_bytes)) } else { Ok(()) }
+}
+
+/// Whether the connection was made, and ended before an answer began.
+fn broke(error: &legacy::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    let Some(cause) = cause.filter(|_| !error.is_connect()) else { return false };
+    let io = std::error::Error::source(cause).and_then(|io| io.downcast_ref::<std::io::Error>());
+    let cut = io.is_some_and(|io| matches!(io.kind(), BrokenPipe | ConnectionAborted | ConnectionReset));
+    cut || cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled()
 }
 
 /// Turns a failure to get an answer into words without the name of the host; the log gets the rest.

@@ -1,5 +1,6 @@
 //! Another proxy as a source: the GOPROXY protocol from the client's side.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -34,14 +35,14 @@ impl Proxy {
     async fn get_list(&self, path: &ModulePath) -> Result<Vec<Version>> {
         let place = self.policy.module(path, "@v/list")?;
         let body = self.origin.get(&place, Ask::small(Purpose::List, MAX_LIST)).await;
-        Ok(parse_list(path, &body.map_err(|error| error.about(format_args!("module {path}")))?))
+        Ok(parse_list(path, &body.map_err(|error| about(&error, path, format_args!("module {path}")))?))
     }
 
     async fn get_info(&self, path: &ModulePath, query: &Query) -> Result<Info> {
         let what = format!("{path}@{query}");
         let place = self.policy.module(path, &format!("@v/{}.info", query.escaped()))?;
         let ask = Ask::small(Purpose::Info, Info::MAX_BYTES as u64);
-        let info = self.origin.get(&place, ask).await.map_err(|error| about(&error, &what))?;
+        let info = self.origin.get(&place, ask).await.map_err(|error| about(&error, path, &what))?;
         let info = Info::parse(path, &info)?;
         match query.as_version().filter(|version| agrees(path, version)) {
             Some(version) if version != *info.version() => {
@@ -54,21 +55,20 @@ impl Proxy {
     async fn get_latest(&self, path: &ModulePath) -> Result<Info> {
         let place = self.policy.module(path, "@latest")?;
         let ask = Ask::small(Purpose::Latest, Info::MAX_BYTES as u64);
-        let info =
-            self.origin.get(&place, ask).await.map_err(|error| about(&error, &format!("{path}@latest")))?;
-        Info::parse(path, &info)
+        let info = self.origin.get(&place, ask).await;
+        Info::parse(path, &info.map_err(|error| about(&error, path, format_args!("{path}@latest")))?)
     }
 
     async fn get_go_mod(&self, version: &ModuleVersion) -> Result<Bytes> {
         let place = self.policy.module(version.path(), &format!("@v/{}.mod", version.version().escaped()))?;
         let go_mod = self.origin.get(&place, Ask::small(Purpose::GoMod, MAX_GO_MOD)).await;
-        go_mod.map_err(|error| about(&error, &version.to_string()))
+        go_mod.map_err(|error| about(&error, version.path(), version))
     }
 
     async fn get_zip(&self, version: &ModuleVersion, zip: &mut Staged) -> Result<()> {
         let place = self.policy.module(version.path(), &format!("@v/{}.zip", version.version().escaped()))?;
         let ask = Ask { purpose: Purpose::Zip, limits: Limits::large(MAX_ZIP) };
-        let about = |error: Error| about(&error, &version.to_string());
+        let about = |error: Error| about(&error, version.path(), version);
         let mut content = self.origin.open(&place, ask).await.map_err(about)?;
         zip.restart().await?;
         while let Some(chunk) = content.chunk().await.map_err(about)? {
@@ -119,9 +119,8 @@ pub(crate) fn agrees(path: &ModulePath, version: &Version) -> bool {
 }
 
 /// Puts what was asked for in front of the reason, unless the reason names the module itself.
-fn about(error: &Error, what: &str) -> Error {
-    let module = what.split('@').next().unwrap_or(what);
-    if error.text().contains(module) { error.clone() } else { error.about(what) }
+fn about(error: &Error, path: &ModulePath, what: impl fmt::Display) -> Error {
+    if error.text().contains(path.as_str()) { error.clone() } else { error.about(what) }
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Shared {
     /// The versions of the module: those that upstream lists, those that it ever listed, and those that are here.
     pub(super) async fn list(self: &Arc<Self>, path: &ModulePath) -> Result<Arc<Vec<Version>>> {
         let name = Name::list(path);
-        let stored = self.stored_list(path, &name).await?;
+        let stored = self.stored_list(path, &name).await?.all(path);
         let renew = || self.clone().renew_list(path.clone());
         self.answer(&self.lists, &name, stored.map(Arc::new), renew).await
     }
@@ -100,7 +100,9 @@ impl Shared {
 
     async fn renew_list(self: Arc<Self>, path: ModulePath) -> Result<Arc<Vec<Version>>> {
         let name = Name::list(&path);
-        let stored = self.stored_list(&path, &name).await?;
+        let on_disk = self.stored_list(&path, &name).await?;
+        let in_file = on_disk.listed.clone();
+        let stored = on_disk.all(&path);
         let listed = self.upstream.list(&path).await;
         self.note_asked(&name, &listed);
         let versions = match listed {
@@ -108,17 +110,17 @@ impl Shared {
                 self.check_exists(&path, &name).await?;
                 listed
             }
-            Ok(listed) => union(&path, listed, stored.clone().unwrap_or_default()),
-            // Gone upstream: what was seen stays.
-            Err(error) if error.kind() == ErrorKind::NotFound && stored.is_some() => {
-                stored.clone().unwrap_or_default()
-            }
-            Err(error) => {
-                self.note_absence(&name, &Err::<(), _>(error.clone()));
-                return Err(error);
-            }
+            Ok(listed) => union(&path, listed, stored.unwrap_or_default()),
+            Err(error) => match stored {
+                // Gone upstream: what was seen stays.
+                Some(stored) if error.kind() == ErrorKind::NotFound => stored,
+                _ => {
+                    self.note_absence(&name, &Err::<(), _>(error.clone()));
+                    return Err(error);
+                }
+            },
         };
-        if stored.as_ref() != Some(&versions) {
+        if in_file.as_ref() != Some(&versions) {
             let lines: String = versions.iter().map(|version| format!("{version}\n")).collect();
             self.store(&name, lines).await;
         }
@@ -191,15 +193,13 @@ impl Shared {
         self.ages.insert(&name.key(), age, 0);
     }
 
-    /// The stored list and the versions that are here; `None` if there is neither.
-    async fn stored_list(self: &Arc<Self>, path: &ModulePath, name: &Name) -> Result<Option<Vec<Version>>> {
+    /// What the disk knows of a module's versions.
+    async fn stored_list(self: &Arc<Self>, path: &ModulePath, name: &Name) -> Result<StoredList> {
         let (path, name) = (path.clone(), name.clone());
         let read = move |shared: &Self| {
             let held = shared.tree.versions(&path, &[FileKind::Info, FileKind::GoMod])?;
             let list = shared.tree.read_up_to(&name, MAX_LIST)?;
-            let known = list.is_some() || !held.is_empty();
-            let listed = list.map(|body| parse_list(&path, &body)).unwrap_or_default();
-            Ok(known.then(|| union(&path, listed, held)))
+            Ok(StoredList { listed: list.map(|body| parse_list(&path, &body)), held })
         };
         self.on_disk(read).await
     }
@@ -216,6 +216,22 @@ impl Shared {
             Ok(json.and_then(|json| Info::parse(&path, &json).ok()))
         };
         self.on_disk(read).await
+    }
+}
+
+/// The versions of one module that the disk knows.
+struct StoredList {
+    /// Those in the stored list, if there is one.
+    listed: Option<Vec<Version>>,
+    /// Those whose `.info` and `.mod` are stored.
+    held: Vec<Version>,
+}
+
+impl StoredList {
+    /// All that may be listed; `None` if nothing is known of the module.
+    fn all(self, path: &ModulePath) -> Option<Vec<Version>> {
+        let known = self.listed.is_some() || !self.held.is_empty();
+        known.then(|| union(path, self.listed.unwrap_or_default(), self.held))
     }
 }
 

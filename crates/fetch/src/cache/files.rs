@@ -83,7 +83,11 @@ impl Shared {
         // A file that nobody here admitted: dropped in, or placed just before a crash. It is judged like a new one.
         if let Some(bytes) = self.read_dropped(name, MAX_GO_MOD).await? {
             let h1 = hash_go_mod(&bytes);
-            match self.admit.admit_go_mod(version, h1).await {
+            let verdict = match self.check_unchanged(version, name, h1).await? {
+                Ok(()) => self.admit.admit_go_mod(version, h1).await,
+                Err(refusal) => Err(refusal),
+            };
+            match verdict {
                 Ok(()) => return self.mark(name, h1, check::digest(&bytes), bytes.len() as u64).await,
                 Err(Refusal::Refused { text, .. }) => {
                     self.set_aside(version, FileKind::GoMod, &bytes, &text).await?;
@@ -130,9 +134,8 @@ impl Shared {
     ) -> Result<()> {
         let checked = self.check(version, staged.path()).await?;
         if let Err(text) = checked.agrees(version, go_mod) {
-            let refusal = Refusal::Refused { text, evidence: Vec::new() };
-            self.keep_evidence(version, FileKind::Zip, staged, &refusal).await;
-            return Err(refused(&refusal));
+            self.keep_evidence(version, FileKind::Zip, staged, &refusal(&text)).await;
+            return Err(Error::rejected(text));
         }
         let note = recover::Note::write(&staged, version).await?;
         let hashes = Hashes { zip: checked.h1, go_mod };
@@ -153,21 +156,23 @@ impl Shared {
         (found, go_mod): (check::Found, H1),
     ) -> Result<bool> {
         let checked = match self.check(version, &self.tree.path(name)).await {
-            Err(error) if error.kind() == ErrorKind::Rejected => Err(error.text().to_owned()),
+            Err(error) if error.kind() == ErrorKind::Rejected => Err(refusal(error.text())),
             Err(error) => return Err(error),
-            Ok(checked) => checked.agrees(version, go_mod).map(|()| checked.h1),
+            Ok(checked) => match checked.agrees(version, go_mod) {
+                Ok(()) => self.check_unchanged(version, name, checked.h1).await?.map(|()| checked.h1),
+                Err(text) => Err(refusal(&text)),
+            },
         };
         let admitted = match checked {
-            Err(text) => Err(text),
-            Ok(h1) => match self.admit.admit_zip(version, Hashes { zip: h1, go_mod }).await {
-                Ok(()) => Ok(h1),
-                Err(Refusal::Refused { text, .. }) => Err(text),
-                Err(refusal) => return Err(refused(&refusal)),
-            },
+            Ok(h1) => self.admit.admit_zip(version, Hashes { zip: h1, go_mod }).await.map(|()| h1),
+            Err(refusal) => Err(refusal),
         };
         match admitted {
             Ok(h1) => self.mark(name, h1, found.sha256, found.length).await.map(|()| true),
-            Err(text) => self.move_aside(version, FileKind::Zip, found.sha256, text).await.map(|()| false),
+            Err(Refusal::Refused { text, .. }) => {
+                self.move_aside(version, FileKind::Zip, found.sha256, text).await.map(|()| false)
+            }
+            Err(refusal) => Err(refused(&refusal)),
         }
     }
 
@@ -176,6 +181,21 @@ impl Shared {
         let closed = |_| Error::unavailable("the cache is shut down");
         let _place = self.checks.acquire().await.map_err(closed)?;
         check::check(version.clone(), path.to_owned()).await
+    }
+
+    /// Refuses a file whose content is not the one that was admitted here once: disks and people change files.
+    async fn check_unchanged(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        name: &Name,
+        h1: H1,
+    ) -> Result<std::result::Result<(), Refusal>> {
+        let mark = name.mark();
+        let mark = self.on_disk(move |shared| shared.read_mark(&mark)).await?;
+        let admitted = mark.map(|mark| mark.h1).filter(|admitted| *admitted != h1);
+        Ok(admitted.map_or(Ok(()), |admitted| {
+            Err(refusal(&format!("{version}: changed on disk from {admitted} to {h1} after it was admitted")))
+        }))
     }
 
     /// Moves an admitted file into the tree and marks it.
@@ -268,6 +288,10 @@ impl Shared {
         // Already logged by the disk error.
         let _ = self.on_disk(keep).await;
     }
+}
+
+fn refusal(text: &str) -> Refusal {
+    Refusal::Refused { text: text.to_owned(), evidence: Vec::new() }
 }
 
 fn refused(refusal: &Refusal) -> Error {

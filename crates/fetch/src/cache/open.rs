@@ -128,10 +128,15 @@ impl Shared {
         }))
     }
 
+    /// Our own mark of this name, if it is there and whole.
+    pub(super) fn read_mark(&self, name: &Name) -> io::Result<Option<Mark>> {
+        let mark = self.tree.read_up_to(name, MAX_MARK)?.and_then(|text| Mark::parse(&text));
+        Ok(mark.filter(|mark| mark.owner == self.options.owner))
+    }
+
     /// What the mark says of the file, if it has one that belongs to it. Small files are compared byte by byte.
     fn load_marked(&self, file: &mut File, length: u64, name: &Name) -> io::Result<Option<Known>> {
-        let mark = self.tree.read_up_to(&name.mark(), MAX_MARK)?.and_then(|text| Mark::parse(&text));
-        let Some(mark) = mark.filter(|mark| mark.owner == self.options.owner && mark.length == length) else {
+        let Some(mark) = self.read_mark(&name.mark())?.filter(|mark| mark.length == length) else {
             return Ok(None);
         };
         if length > SMALL {

@@ -15,7 +15,7 @@ use super::Shared;
 use super::check;
 use super::mark::{hex, unhex};
 use super::tree::{FileKind, Name};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::staged::{Complete, blocking};
 
 /// The extension of notes.
@@ -74,20 +74,34 @@ impl Shared {
         finished
     }
 
+    /// Sends the zip on its way again. Where that cannot be decided now it stays for the next start.
     async fn finish_leftover(self: &Arc<Self>, note: &Path) -> Result<()> {
-        let path = note.with_extension("part");
-        let (note, file) = (note.to_owned(), path.clone());
-        let found = blocking(move || Ok((Note::read(&note), check::find(fs::File::open(file)?)?))).await?;
-        let (Some((version, sha256)), found) = found else { return Ok(()) };
-        let staged = Complete::found(path, found.length, found.sha256);
-        if found.sha256 != sha256 {
-            return Err(crate::Error::rejected(format!("{version}: the staged zip is incomplete")));
+        let again = self.staging.new_path();
+        let (path, link) = (note.to_owned(), again.clone());
+        let find = move || {
+            fs::hard_link(path.with_extension("part"), &link)?;
+            Ok((Note::read(&path), check::find(fs::File::open(&link)?)?))
+        };
+        let (noted, found) = blocking(find).await?;
+        let staged = Complete::found(again, found.length, found.sha256);
+        let result = match noted {
+            Some((version, sha256)) if sha256 == found.sha256 => self.finish_noted(&version, staged).await,
+            _ => Err(Error::rejected("the staged zip is incomplete")),
+        };
+        let undecided = |error: &Error| matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
+        if !result.as_ref().is_err_and(undecided) {
+            let note = note.to_owned();
+            blocking(move || {
+                fs::remove_file(note.with_extension("part")).and_then(|()| fs::remove_file(note))
+            })
+            .await?;
         }
-        let go_mod = self.file(&version, FileKind::GoMod).await?;
-        let name = Name::file(&version, FileKind::Zip);
-        match go_mod.h1 {
-            Some(go_mod) => self.finish_zip(&version, &name, staged, go_mod).await,
-            None => Ok(()),
-        }
+        result
+    }
+
+    async fn finish_noted(self: &Arc<Self>, version: &ModuleVersion, staged: Complete) -> Result<()> {
+        let go_mod = self.file(version, FileKind::GoMod).await?;
+        let go_mod = go_mod.h1.ok_or_else(|| Error::unavailable("the stored go.mod has no hash"))?;
+        self.finish_zip(version, &Name::file(version, FileKind::Zip), staged, go_mod).await
     }
 }

@@ -1,10 +1,7 @@
 //! What the tests of this crate share: a scriptable upstream, modules to serve, and judges.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-#![expect(unreachable_pub, reason = "a module of several test programs")]
-#![allow(dead_code, reason = "each test program uses a part of it")]
 
-pub mod modules;
-pub mod server;
+pub(crate) mod modules;
+pub(crate) mod server;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -17,21 +14,21 @@ use quipu_fetch::{
 };
 use quipu_module::{H1, ModulePath, ModuleVersion, Patterns, ProxyList, Query};
 
-pub fn version(text: &str) -> ModuleVersion {
+pub(crate) fn version(text: &str) -> ModuleVersion {
     text.parse().unwrap()
 }
 
-pub fn path(text: &str) -> ModulePath {
+pub(crate) fn path(text: &str) -> ModulePath {
     ModulePath::parse(text).unwrap()
 }
 
-pub fn query(text: &str) -> Query {
+pub(crate) fn query(text: &str) -> Query {
     Query::parse(text).unwrap()
 }
 
 /// Keeps every egress record.
 #[derive(Default)]
-pub struct Ledger(pub Mutex<Vec<Egress>>);
+pub(crate) struct Ledger(pub(crate) Mutex<Vec<Egress>>);
 
 impl Observe for Ledger {
     fn egress(&self, record: &Egress) {
@@ -41,7 +38,7 @@ impl Observe for Ledger {
 
 impl Ledger {
     /// `status path` of each record; `-` where no answer came.
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let line = |record: &Egress| {
             let status = record.status.map_or("-".to_owned(), |status| status.to_string());
             format!("{status} {}", record.path)
@@ -51,11 +48,11 @@ impl Ledger {
 }
 
 /// A client to which the authorities of these URLs are named.
-pub fn client(urls: &[&str]) -> (Client, Arc<Ledger>) {
+pub(crate) fn client(urls: &[&str]) -> (Client, Arc<Ledger>) {
     client_with(urls, ClientOptions::default())
 }
 
-pub fn client_with(urls: &[&str], options: ClientOptions) -> (Client, Arc<Ledger>) {
+pub(crate) fn client_with(urls: &[&str], options: ClientOptions) -> (Client, Arc<Ledger>) {
     let ledger = Arc::new(Ledger::default());
     let mut named = Named::default();
     for url in urls {
@@ -65,46 +62,46 @@ pub fn client_with(urls: &[&str], options: ClientOptions) -> (Client, Arc<Ledger
 }
 
 /// The chain for a value of GOPROXY.
-pub fn chain(list: &str, client: &Client) -> Arc<Chain> {
+pub(crate) fn chain(list: &str, client: &Client) -> Arc<Chain> {
     chain_with(list, client, "")
 }
 
-pub fn chain_with(list: &str, client: &Client, private: &str) -> Arc<Chain> {
+pub(crate) fn chain_with(list: &str, client: &Client, private: &str) -> Arc<Chain> {
     let list = ProxyList::parse(list).unwrap();
     let policy = Arc::new(Policy::new(Patterns::new(private), Patterns::new(private)));
     Arc::new(Chain::new(list.entries(), client, &policy).unwrap())
 }
 
 /// Options fit for tests: a temporary disk may be small.
-pub fn options() -> CacheOptions {
+pub(crate) fn options() -> CacheOptions {
     CacheOptions { disk_floor: 0, ..CacheOptions::default() }
 }
 
 /// A cache in `root` in front of the server at `url`, judged by `judge`.
-pub fn cache(root: &Path, url: &str, judge: &Arc<Judge>) -> Cache {
+pub(crate) fn cache(root: &Path, url: &str, judge: &Arc<Judge>) -> Cache {
     let (client, _) = client(&[url]);
     Cache::open_root(root, chain(url, &client), judge.clone(), options()).unwrap()
 }
 
 /// Admits what it was not told to refuse, and remembers what it was asked.
 #[derive(Default)]
-pub struct Judge {
-    pub refused: Mutex<HashSet<String>>,
-    pub away: AtomicBool,
-    pub asked: Mutex<Vec<String>>,
+pub(crate) struct Judge {
+    pub(crate) refused: Mutex<HashSet<String>>,
+    pub(crate) away: AtomicBool,
+    pub(crate) asked: Mutex<Vec<String>>,
 }
 
 impl Judge {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
     /// Refuses this hash from now on.
-    pub fn refuse(&self, h1: H1) {
+    pub(crate) fn refuse(&self, h1: H1) {
         self.refused.lock().unwrap().insert(h1.to_string());
     }
 
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 
@@ -143,7 +140,7 @@ impl Admit for Judge {
 }
 
 /// Every file below `root`, relative, sorted, without the cache's own directories.
-pub fn tree(root: &Path) -> Vec<String> {
+pub(crate) fn tree(root: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
@@ -161,7 +158,7 @@ pub fn tree(root: &Path) -> Vec<String> {
 }
 
 /// The names in one of the cache's own directories, sorted.
-pub fn own(root: &Path, directory: &str) -> Vec<String> {
+pub(crate) fn own(root: &Path, directory: &str) -> Vec<String> {
     let entries = std::fs::read_dir(root.join(directory)).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

@@ -1,20 +1,17 @@
 //! The files of a version through the cache: fetched once, judged, stored for ever.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod common;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::modules::{Module, zip};
-use common::server::{Reply, Server};
-use common::{Judge, cache, own, path, query, tree, version};
+use crate::support::modules::{Module, zip};
+use crate::support::server::{Reply, Server};
+use crate::support::{self, Judge, cache, own, path, query, tree, version};
 use quipu_fetch::{Cache, CacheOptions, CachedBody, ErrorKind, FileKind, Upstream as _};
 
 const KINDS: [FileKind; 3] = [FileKind::Info, FileKind::GoMod, FileKind::Zip];
 
 async fn bytes(cache: &Cache, version: &str, kind: FileKind) -> Vec<u8> {
-    cache.file(&common::version(version), kind).await.unwrap().bytes().await.unwrap().to_vec()
+    cache.file(&support::version(version), kind).await.unwrap().bytes().await.unwrap().to_vec()
 }
 
 #[tokio::test]
@@ -185,7 +182,7 @@ async fn what_is_refused_is_kept_aside_and_not_served() {
 
     judge.refuse(module.go_mod_h1());
     let root = tempfile::tempdir().unwrap();
-    let cache = common::cache(root.path(), &server.url, &judge);
+    let cache = support::cache(root.path(), &server.url, &judge);
     assert_eq!(cache.file(&module.version, FileKind::GoMod).await.unwrap_err().kind(), ErrorKind::Rejected);
     assert_eq!(cache.file(&module.version, FileKind::Zip).await.unwrap_err().kind(), ErrorKind::Rejected);
     assert_eq!((tree(root.path()).len(), own(root.path(), ".evidence").len()), (0, 3));
@@ -266,9 +263,9 @@ async fn infos_must_be_for_what_was_asked() {
 #[tokio::test]
 async fn absence_is_remembered_for_seconds_and_faults_not_at_all() {
     let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
-    let (client, _) = common::client(&[&server.url]);
-    let options = CacheOptions { absence: Duration::from_millis(300), ..common::options() };
-    let cache = Cache::open_root(root.path(), common::chain(&server.url, &client), judge, options).unwrap();
+    let (client, _) = support::client(&[&server.url]);
+    let options = CacheOptions { absence: Duration::from_millis(300), ..support::options() };
+    let cache = Cache::open_root(root.path(), support::chain(&server.url, &client), judge, options).unwrap();
     let module = Module::new("example.com/m@v1.0.0", 0);
     for status in [500, 502, 503, 429, 401, 418, 508] {
         server.always(Some(Reply::new(status, "not found: no")));
@@ -300,9 +297,9 @@ async fn a_full_disk_stops_fetching_but_not_serving() {
     let module = Module::new("example.com/m@v1.0.0", 10);
     module.serve(&server);
     cache(root.path(), &server.url, &judge).file(&module.version, FileKind::Zip).await.unwrap();
-    let (client, _) = common::client(&[&server.url]);
-    let options = CacheOptions { disk_floor: u64::MAX, ..common::options() };
-    let full = Cache::open_root(root.path(), common::chain(&server.url, &client), judge, options).unwrap();
+    let (client, _) = support::client(&[&server.url]);
+    let options = CacheOptions { disk_floor: u64::MAX, ..support::options() };
+    let full = Cache::open_root(root.path(), support::chain(&server.url, &client), judge, options).unwrap();
     assert_eq!(bytes(&full, "example.com/m@v1.0.0", FileKind::Zip).await, module.zip);
     let error = full.file(&module.version, FileKind::Info).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);

@@ -6,16 +6,16 @@ use super::server::{Reply, Server};
 
 /// A module version with its three files.
 #[derive(Clone, Debug)]
-pub struct Module {
-    pub version: ModuleVersion,
-    pub info: String,
-    pub go_mod: Vec<u8>,
-    pub zip: Vec<u8>,
+pub(crate) struct Module {
+    pub(crate) version: ModuleVersion,
+    pub(crate) info: String,
+    pub(crate) go_mod: Vec<u8>,
+    pub(crate) zip: Vec<u8>,
 }
 
 impl Module {
     /// A module with a go.mod, a source file and `size` bytes of text that does not compress.
-    pub fn new(version: &str, size: usize) -> Self {
+    pub(crate) fn new(version: &str, size: usize) -> Self {
         let version = super::version(version);
         let go_mod = format!("module {}\n\ngo 1.20\n", version.path()).into_bytes();
         let noise: Vec<u8> =
@@ -34,28 +34,28 @@ impl Module {
     }
 
     /// The same without go.mod in the zip.
-    pub fn without_go_mod(version: &str) -> Self {
+    pub(crate) fn without_go_mod(version: &str) -> Self {
         let module = Self::new(version, 0);
         let zip = zip(&[(&format!("{version}/x.go"), b"package x\n")]);
         let go_mod = format!("module {}\n", module.version.path()).into_bytes();
         Self { zip, go_mod, ..module }
     }
 
-    pub fn zip_h1(&self) -> H1 {
+    pub(crate) fn zip_h1(&self) -> H1 {
         check_zip(&self.version, std::io::Cursor::new(&self.zip)).unwrap().hash
     }
 
-    pub fn go_mod_h1(&self) -> H1 {
+    pub(crate) fn go_mod_h1(&self) -> H1 {
         quipu_module::hash_go_mod(&self.go_mod)
     }
 
     /// `/<escaped path>/@v/<escaped version>.<extension>`
-    pub fn url(&self, extension: &str) -> String {
+    pub(crate) fn url(&self, extension: &str) -> String {
         format!("/{}/@v/{}.{extension}", self.version.path().escaped(), self.version.version().escaped())
     }
 
     /// Serves the three files and a list of this version alone.
-    pub fn serve(&self, server: &Server) {
+    pub(crate) fn serve(&self, server: &Server) {
         server.on(&self.url("info"), Reply::ok(self.info.clone()));
         server.on(&self.url("mod"), Reply::ok(self.go_mod.clone()));
         server.on(&self.url("zip"), Reply::ok(self.zip.clone()));
@@ -66,7 +66,7 @@ impl Module {
 }
 
 /// A zip of these files, stored without compression.
-pub fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut directory = Vec::new();
     for (name, content) in files {

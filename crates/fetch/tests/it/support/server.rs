@@ -11,22 +11,22 @@ use tokio::time::sleep;
 
 /// What to answer.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// Wait before answering.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// Announce this length instead of the true one; `None`: no length at all.
-    pub length: Option<u64>,
+    pub(crate) length: Option<u64>,
     /// Close after so many bytes of the body.
-    pub cut: Option<usize>,
+    pub(crate) cut: Option<usize>,
     /// Send the body in pieces of so many bytes, with a pause after each.
-    pub drip: Option<(usize, Duration)>,
+    pub(crate) drip: Option<(usize, Duration)>,
 }
 
 impl Reply {
-    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         Self {
             status,
@@ -39,43 +39,43 @@ impl Reply {
         }
     }
 
-    pub fn ok(body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Self::new(200, body)
     }
 
-    pub fn redirect(to: &str) -> Self {
+    pub(crate) fn redirect(to: &str) -> Self {
         Self::new(302, "").header("Location", to)
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    pub fn after(self, delay: Duration) -> Self {
+    pub(crate) fn after(self, delay: Duration) -> Self {
         Self { delay, ..self }
     }
 
-    pub fn cut(self, bytes: usize) -> Self {
+    pub(crate) fn cut(self, bytes: usize) -> Self {
         Self { cut: Some(bytes), ..self }
     }
 
-    pub fn drip(self, bytes: usize, pause: Duration) -> Self {
+    pub(crate) fn drip(self, bytes: usize, pause: Duration) -> Self {
         Self { drip: Some((bytes, pause)), ..self }
     }
 
-    pub fn length(self, length: Option<u64>) -> Self {
+    pub(crate) fn length(self, length: Option<u64>) -> Self {
         Self { length, ..self }
     }
 }
 
 /// One request as it came.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Path and query, as sent.
-    pub path: String,
+    pub(crate) path: String,
     /// Header lines, names in lower case.
-    pub headers: HashMap<String, String>,
+    pub(crate) headers: HashMap<String, String>,
 }
 
 #[derive(Default)]
@@ -87,14 +87,14 @@ struct State {
 }
 
 /// A server on loopback that answers each path as told, and 404 to everything else. Stops when dropped.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     state: Arc<State>,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State::default());
@@ -110,30 +110,30 @@ impl Server {
     }
 
     /// Answers `path` (as sent, with its slash) so from now on.
-    pub fn on(&self, path: &str, reply: Reply) {
+    pub(crate) fn on(&self, path: &str, reply: Reply) {
         self.state.replies.lock().unwrap().insert(path.to_owned(), reply);
     }
 
     /// Answers everything so until told `None`.
-    pub fn always(&self, reply: Option<Reply>) {
+    pub(crate) fn always(&self, reply: Option<Reply>) {
         *self.state.always.lock().unwrap() = reply;
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
 
     /// The paths asked for, in order.
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         self.seen().into_iter().map(|seen| seen.path).collect()
     }
 
     /// How often a path with this end was asked for.
-    pub fn count(&self, end: &str) -> usize {
+    pub(crate) fn count(&self, end: &str) -> usize {
         self.paths().iter().filter(|path| path.ends_with(end)).count()
     }
 
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.state.seen.lock().unwrap().clear();
     }
 }

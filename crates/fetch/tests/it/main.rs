@@ -1,0 +1,11 @@
+//! The crate from outside: against scripted servers, real disks and the real `go` command.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod answers;
+mod client;
+mod database;
+mod files;
+mod go;
+mod proxy;
+mod recovery;
+mod support;
