@@ -95,7 +95,7 @@ async fn a_crash_at_any_step_leaves_something_that_works() {
             };
             let fetch = runtime.spawn(async move { cache.file(&version, FileKind::Zip).await.map(drop) });
             std::thread::sleep(std::time::Duration::from_millis(step));
-            let _ = fetch;
+            drop(fetch);
             runtime.shutdown_background();
         });
         tokio::task::spawn_blocking(move || stopped.join().unwrap()).await.unwrap();
