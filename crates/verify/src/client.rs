@@ -1,0 +1,268 @@
+//! The client: looks up records and believes only what the signed tree proves.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::FutureExt as _;
+use quipu_module::ModuleVersion;
+use quipu_note::VerifierKey;
+use quipu_tlog::{Hash, MAX_SIZE, Node, Tile, TileLevel, leaf_hash, split_records};
+
+use crate::error::Error;
+use crate::flight::Flights;
+use crate::head::SignedHead;
+use crate::record::{Answer, AuthenticatedRecord};
+use crate::state::{State, narrow};
+use crate::tiles::TileReader;
+use crate::timeline::Timeline;
+use crate::transport::{Transport, TransportError};
+
+/// What the client refuses to exceed.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest signed note, in bytes.
+    pub note_bytes: usize,
+    /// Longest lookup answer, in bytes.
+    pub lookup_bytes: usize,
+    /// Longest data tile, in bytes.
+    pub data_tile_bytes: usize,
+    /// Tiles that one question fetches at once.
+    pub parallel: usize,
+    /// A signed tree with this many records or more is not believed.
+    pub tree_size: u64,
+}
+
+impl Default for Limits {
+    /// Notes of 1 MiB, answers of 2 MiB, data tiles of 16 MiB, 8 fetches at once, trees below 2^40 records.
+    fn default() -> Self {
+        Self {
+            note_bytes: 1 << 20,
+            lookup_bytes: 2 << 20,
+            data_tile_bytes: 16 << 20,
+            parallel: 8,
+            tree_size: 1 << 40,
+        }
+    }
+}
+
+/// A record that is in the log, and the tree that proves it.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// The place of the record in the log, from 0.
+    pub id: u64,
+    /// The record.
+    pub record: AuthenticatedRecord,
+    /// The head whose tree was shown to hold it.
+    pub head: Arc<SignedHead>,
+    /// The whole answer as it was received, with the signed note that came in it.
+    pub body: Bytes,
+}
+
+/// A suspicious client of one checksum database. Clones are the same client.
+///
+/// All methods may be called at once from many tasks; what several want at the same time is fetched once. A call
+/// makes a bounded number of requests, of [`Limits::parallel`] at a time. How long each may take, and how many there
+/// may be altogether, is up to the [`Transport`].
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    transport: Arc<dyn Transport>,
+    state: Arc<dyn State>,
+    limits: Limits,
+    timeline: Timeline,
+    tiles: TileReader,
+    lookups: Flights<ModuleVersion, Result<Verified, Error>>,
+    heads: Flights<(), Result<Arc<SignedHead>, Error>>,
+}
+
+impl Client {
+    /// A client of the database that signs with `keys`. `state` must be that database's own.
+    ///
+    /// # Errors
+    /// [`Error::State`] if the head kept in the state cannot be read or is not signed by one of the keys: then no
+    /// other head may be believed.
+    pub fn new(
+        keys: Vec<VerifierKey>,
+        transport: Arc<dyn Transport>,
+        state: Arc<dyn State>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let timeline = Timeline::load(keys, state.clone(), limits.tree_size.min(MAX_SIZE))?;
+        let tiles = TileReader::new(transport.clone(), state.clone(), limits);
+        let (lookups, heads) = (Flights::new(), Flights::new());
+        Ok(Self { inner: Arc::new(Inner { transport, state, limits, timeline, tiles, lookups, heads }) })
+    }
+
+    /// The record of a module version, proven to be in the log.
+    ///
+    /// The steps are those of the `go` command: the note in the answer must fit the timeline of heads seen so far
+    /// (an older head is fine, a larger one moves the timeline on, any other is a fork); the record must be
+    /// the leaf that it claims to be, by tiles that are all authenticated; and only then is the record looked into.
+    ///
+    /// # Errors
+    /// Every kind of [`Error`]. [`Error::NotFound`] only if the database itself says that it cannot find the module
+    /// version.
+    pub async fn lookup(&self, module: &ModuleVersion) -> Result<Verified, Error> {
+        let (inner, wanted) = (self.inner.clone(), module.clone());
+        let start = move || async move { inner.lookup(&wanted).await }.boxed();
+        self.inner.lookups.join(module.clone(), start).await
+    }
+
+    /// The answer for a module version that was verified when it was kept, without asking anybody.
+    pub fn kept_lookup(&self, module: &ModuleVersion) -> Option<Bytes> {
+        self.inner.state.lookup(module)
+    }
+
+    /// Asks for the latest head and takes it in; gives the head that is the latest then, which is never smaller than
+    /// any seen before.
+    ///
+    /// # Errors
+    /// Every kind of [`Error`] but [`Error::NotFound`].
+    pub async fn latest(&self) -> Result<Arc<SignedHead>, Error> {
+        let inner = self.inner.clone();
+        let start = move || async move { inner.refresh().await }.boxed();
+        self.inner.heads.join((), start).await
+    }
+
+    /// The latest head seen so far, without asking anybody; none before the first.
+    pub fn head(&self) -> Option<Arc<SignedHead>> {
+        self.inner.timeline.latest()
+    }
+
+    /// The body of a hash tile or data tile, proven to belong to the log: for handing on to other clients.
+    ///
+    /// If the latest head seen does not cover the tile, the latest is asked for once. A tile that was proven and
+    /// kept before is also handed out while the database cannot be reached.
+    ///
+    /// # Errors
+    /// Every kind of [`Error`]. [`Error::NotFound`] only if the signed tree does not have the tile.
+    pub async fn tile(&self, tile: Tile) -> Result<Bytes, Error> {
+        match self.proven_tile(tile).await {
+            Err(Error::Unavailable(failure)) => {
+                self.inner.state.tile(&tile).ok_or(Error::Unavailable(failure))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// How many tiles and answers could not be kept since the client was made: a full disk shows here.
+    pub fn unkept(&self) -> u64 {
+        self.inner.tiles.unkept()
+    }
+
+    async fn proven_tile(&self, tile: Tile) -> Result<Bytes, Error> {
+        let head = match self.head() {
+            Some(head) if tile.is_in(head.size()) => head,
+            _ => self.latest().await?,
+        };
+        if !tile.is_in(head.size()) {
+            let why = format_args!("the signed tree has {} records", head.size());
+            return Err(Error::not_found(tile.sumdb_path(), why));
+        }
+        self.inner.tile(tile, &head).await
+    }
+}
+
+impl Inner {
+    async fn lookup(&self, module: &ModuleVersion) -> Result<Verified, Error> {
+        let path = format!("/lookup/{}", module.escaped());
+        if let Some(body) = self.state.lookup(module) {
+            match self.verify(&path, module, body).await {
+                // Damaged on its way to or from the disk: ask anew.
+                Err(Error::Malformed(_) | Error::Unproven(_)) => {}
+                outcome => return outcome,
+            }
+        }
+        let body = self.get(&path, self.limits.lookup_bytes).await.map_err(|e| Error::asked_for(&path, e))?;
+        let verified = self.verify(&path, module, body).await?;
+        self.tiles.count_kept(&self.state.keep_lookup(module, &verified.body));
+        Ok(verified)
+    }
+
+    async fn verify(&self, path: &str, module: &ModuleVersion, body: Bytes) -> Result<Verified, Error> {
+        let answer = Answer::parse(path, &body)?;
+        if let Some(note) = answer.note {
+            let head = self.timeline.open(path, note)?;
+            self.timeline.merge(&self.tiles, head).await?;
+        }
+        let head = self.timeline.latest();
+        let head = head.ok_or_else(|| Error::unproven(path, "no signed tree holds the record"))?;
+        self.check_leaf(path, &head, answer.id, &answer.text).await?;
+        let record = AuthenticatedRecord::find(path, answer.text, module)?;
+        Ok(Verified { id: answer.id, record, head, body })
+    }
+
+    async fn check_leaf(&self, path: &str, head: &SignedHead, id: u64, text: &str) -> Result<(), Error> {
+        let leaf = Node::leaf(id).filter(|_| id < head.size()).ok_or_else(|| {
+            Error::unproven(path, format_args!("cannot validate record {id} in tree of size {}", head.size()))
+        })?;
+        let proven = self.tiles.read(&head.tree(), &[leaf], path).await?;
+        self.tiles.keep(&proven);
+        if proven.hashes.get(leaf) == Some(leaf_hash(text.as_bytes())) {
+            return Ok(());
+        }
+        Err(Error::unproven(
+            path,
+            format_args!("cannot authenticate record data: the log holds another record {id}"),
+        ))
+    }
+
+    async fn refresh(&self) -> Result<Arc<SignedHead>, Error> {
+        let path = "/latest";
+        let note = self.get(path, self.limits.note_bytes).await.map_err(|e| Error::needed(path, &e))?;
+        let head = self.timeline.open(path, note)?;
+        self.timeline.merge(&self.tiles, head).await?;
+        self.timeline.latest().ok_or_else(|| Error::unproven(path, "no signed tree"))
+    }
+
+    async fn tile(&self, tile: Tile, head: &SignedHead) -> Result<Bytes, Error> {
+        let path = tile.sumdb_path();
+        let lost = || Error::unproven(&path, "not covered by the proof of its own first entry");
+        // The first entry of a data tile and that of the hash tile of level 0 are the same leaf.
+        let first = tile.node(0).ok_or_else(lost)?;
+        let proven = self.tiles.read(&head.tree(), &[first], &path).await?;
+        self.tiles.keep(&proven);
+        let level = match tile.level() {
+            TileLevel::Data => TileLevel::Hashes(0),
+            hashes @ TileLevel::Hashes(_) => hashes,
+        };
+        let hashes = Tile::new(level, tile.n(), tile.width()).ok_or_else(lost)?;
+        let (wide, body) = proven.tile(&hashes).ok_or_else(lost)?;
+        let body = narrow(&wide, &body, &hashes).ok_or_else(lost)?;
+        if tile == hashes { Ok(body) } else { self.data_tile(tile, &path, &body).await }
+    }
+
+    /// A data tile whose records have exactly these hashes.
+    async fn data_tile(&self, tile: Tile, path: &str, hashes: &[u8]) -> Result<Bytes, Error> {
+        if let Some(body) = self.state.tile(&tile)
+            && check_records(&tile, path, &body, hashes).is_ok()
+        {
+            return Ok(body);
+        }
+        let body = self.tiles.fetch(tile).await.map_err(|e| Error::needed(path, &e))?;
+        check_records(&tile, path, &body, hashes)?;
+        self.tiles.count_kept(&self.state.keep_tile(&tile, &body));
+        Ok(body)
+    }
+
+    async fn get(&self, path: &str, max_bytes: usize) -> Result<Bytes, TransportError> {
+        let body = self.transport.get(path, max_bytes).await?;
+        // The limit is the transport's duty; whoever neglects it cannot do harm here.
+        if body.len() > max_bytes { Err(TransportError::TooLarge(max_bytes)) } else { Ok(body) }
+    }
+}
+
+fn check_records(tile: &Tile, path: &str, body: &[u8], hashes: &[u8]) -> Result<(), Error> {
+    let records = split_records(body, tile.width()).map_err(|e| Error::malformed(path, e))?;
+    let (hashes, _) = hashes.as_chunks::<{ Hash::SIZE }>();
+    for (i, (record, hash)) in records.iter().zip(hashes).enumerate() {
+        if leaf_hash(record.as_bytes()).as_bytes() != hash {
+            let id = tile.first() + i as u64;
+            return Err(Error::unproven(path, format_args!("the log holds another record {id}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Why the client did not give an answer: few kinds, named by what the caller should do.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::evidence::Evidence;
+use crate::transport::TransportError;
+
+/// Why there is no verified answer.
+///
+/// Nothing that a server sends can make the client say anything but the truth or one of these.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The database says that what was asked for does not exist: a module version it cannot find, or a tile beyond
+    /// its signed tree. A missing piece of a proof is never this, but [`Error::Unavailable`].
+    #[error("{0}")]
+    NotFound(Failure),
+    /// The database, or a piece of the proof, cannot be had now. Ask again later.
+    #[error("{0}")]
+    Unavailable(Failure),
+    /// The answer is not in the form that the protocol demands. Asking again will rarely help.
+    #[error("{0}")]
+    Malformed(Failure),
+    /// The answer is well formed, but the signed tree does not support it: a tile that does not hash to what is
+    /// above it, a record that is not where the answer says, a note without a good signature. It must not be used.
+    /// It is no proof of misbehaviour either, because tiles and answers are not signed.
+    #[error("{0}")]
+    Unproven(Failure),
+    /// The database signed two trees that cannot both be true. Keep the evidence, tell a human, stop using it.
+    #[error("the database misbehaved: {0}")]
+    Misbehaved(Arc<Evidence>),
+    /// What the client keeps between runs cannot be read, written or believed.
+    #[error("{0}")]
+    State(Failure),
+}
+
+/// What failed and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    what: String,
+    why: String,
+}
+
+impl Failure {
+    /// A failure of `what` (the resource or step), because of `why`.
+    pub(crate) fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self { what: what.to_string(), why: why.to_string() }
+    }
+
+    /// The resource or the step that failed, such as `/lookup/example.com/m@v1.0.0`.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What is wrong with it.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+impl Error {
+    pub(crate) fn not_found(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::NotFound(Failure::new(what, why))
+    }
+
+    pub(crate) fn unavailable(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Unavailable(Failure::new(what, why))
+    }
+
+    pub(crate) fn malformed(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Malformed(Failure::new(what, why))
+    }
+
+    pub(crate) fn unproven(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::Unproven(Failure::new(what, why))
+    }
+
+    pub(crate) fn state(what: impl fmt::Display, why: impl fmt::Display) -> Self {
+        Self::State(Failure::new(what, why))
+    }
+
+    /// The error of a resource that the caller asked for by name: its absence is an answer.
+    pub(crate) fn asked_for(path: &str, error: TransportError) -> Self {
+        match error {
+            TransportError::NotFound(why) => Self::not_found(path, why),
+            other => Self::needed(path, &other),
+        }
+    }
+
+    /// The error of a resource that a proof needs: its absence says nothing about what was asked for.
+    pub(crate) fn needed(path: &str, error: &TransportError) -> Self {
+        match error {
+            TransportError::NotFound(_) | TransportError::Unavailable(_) => Self::unavailable(path, error),
+            TransportError::TooLarge(_) => Self::malformed(path, error),
+        }
+    }
+}

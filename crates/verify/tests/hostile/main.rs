@@ -1,0 +1,9 @@
+//! The client against a database that lies: every lie ends in the right kind of error.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod cves;
+mod forks;
+mod lies;
+mod log;
+mod server;
+mod tiles;
