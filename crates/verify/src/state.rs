@@ -34,7 +34,8 @@ pub trait State: Send + Sync + 'static {
     /// The body of a tile, if it or a wider state of it is kept: exactly as many entries as `tile` is wide.
     fn tile(&self, tile: &Tile) -> Option<Bytes>;
 
-    /// Keeps an authenticated tile. Narrower states of it may be forgotten.
+    /// Keeps an authenticated tile in the place of all other states of it: narrower ones are part of it, and a wider
+    /// one must be damaged, or this one would not have been fetched.
     ///
     /// # Errors
     /// When it could not be written. The client goes on without.

@@ -15,7 +15,7 @@ use super::{State, narrow};
 /// State in a directory of its own. Several processes may use it at once.
 ///
 /// Files appear and change only by renaming complete ones into place. `latest` is synced to the disk; the
-/// others are a cache. Of each tile only the widest state is on disk, since it holds all narrower ones.
+/// others are a cache. Of each tile only one state is on disk; narrower ones are read out of it.
 #[derive(Debug)]
 pub struct DirState {
     root: PathBuf,

@@ -19,7 +19,7 @@ pub struct MemoryState {
 #[derive(Debug, Default)]
 struct Kept {
     latest: Option<Bytes>,
-    /// The widest state of each tile.
+    /// The state of each tile that was kept last.
     tiles: HashMap<(TileLevel, u64), (Tile, Bytes)>,
     lookups: HashMap<ModuleVersion, Bytes>,
 }
@@ -57,11 +57,7 @@ impl State for MemoryState {
     }
 
     fn keep_tile(&self, tile: &Tile, body: &Bytes) -> io::Result<()> {
-        let mut kept = self.kept();
-        let place = kept.tiles.entry((tile.level(), tile.n())).or_insert_with(|| (*tile, body.clone()));
-        if place.0.width() <= tile.width() {
-            *place = (*tile, body.clone());
-        }
+        self.kept().tiles.insert((tile.level(), tile.n()), (*tile, body.clone()));
         Ok(())
     }
 

@@ -97,8 +97,8 @@ fn damage_on_both_sides_is_shown_without_blame() {
 #[test]
 fn a_changed_record_with_a_changed_hash_contradicts_the_tile_above() {
     let honest = Source::numbered(600);
-    let changed =
-        Source::new((0..600).map(|i| format!("{} {i}\n", if i == 300 { "RECORD" } else { "record" })));
+    let word = |i| if i == 300 { "RECORD" } else { "record" };
+    let changed = Source::new((0..600).map(|i| format!("{} {i} {i}\n", word(i))));
     let mut log = honest.clone();
     log.records = changed.records.clone();
     log.tiles.insert((0, 1), changed.tiles[&(0, 1)].clone());

@@ -101,6 +101,7 @@ pub(crate) fn module(path: &str) -> ModuleVersion {
 }
 
 /// The kind of an error, for comparing.
+#[expect(clippy::needless_pass_by_value, reason = "asked of what a call returns")]
 pub(crate) fn kind<T>(outcome: Result<T, Error>) -> &'static str {
     match outcome {
         Ok(_) => "good",
