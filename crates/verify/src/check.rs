@@ -1,6 +1,6 @@
 //! Checking a whole log: every record, every tile, the signed root.
 //!
-//! The core does no input or output. [`Bundle::digest`] hashes and judges the records of one data tile; it is the
+//! The core does no input or output. [`Digester::digest`] hashes and judges the records of one data tile; it is the
 //! expensive part, knows nothing of the other bundles and may run on any thread. [`Checker::absorb`] takes bundles in
 //! order, compares them with the level-0 tiles served and says which higher tiles are complete and to be compared;
 //! [`Checker::finish`] gives the verdict. [`check_log`] drives all of this over a [`LogSource`].
