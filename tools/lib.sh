@@ -74,7 +74,7 @@ settle() {
   settle_tools_dir
   settle_target_dir
   settle_rust
-  cd "$root"
+  cd "$root" || die "cannot enter $root"
 }
 
 as_root() {

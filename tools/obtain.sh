@@ -126,7 +126,7 @@ install_libclang() {
 
 system_libclang() { compgen -G '/usr/lib/llvm-*/lib/libclang[.-][s0-9]*' >/dev/null; }
 
-obtain_all() {
+obtain_libraries() {
   obtain_compiler
   obtain_libclang
   obtain_rocksdb "${1:-}"
