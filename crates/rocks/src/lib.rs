@@ -4,7 +4,7 @@
 //!
 //! | family | row | value |
 //! |---|---|---|
-//! | `record` | run of 16 consecutive records | time, key length and text of each |
+//! | `record` | run of 64 consecutive records | time, key length and text of each |
 //! | `key` | 8 bytes of SHA-256 of the key | indices of the records with that hash |
 //! | `tile` | level and number | the hashes the tile has so far |
 //! | `note` | tree size | both signed notes |
