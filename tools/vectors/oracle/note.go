@@ -13,6 +13,7 @@ var noteOps = map[string]op{
 	"note.vkey":    noteVerifier,
 	"note.skey":    noteSigner,
 	"note.newvkey": noteNewVerifierKey,
+	"note.verify":  noteVerify,
 	"note.open":    noteOpen,
 	"note.sign":    noteSign,
 	"note.resign":  noteResign,
@@ -47,6 +48,12 @@ func noteNewVerifierKey(args []string) ([]string, error) {
 	need(args, 2)
 	vkey, err := note.NewEd25519VerifierKey(args[0], ed25519.PublicKey(args[1]))
 	return []string{vkey}, err
+}
+
+// noteVerify: public key, message, signature → whether it is one.
+func noteVerify(args []string) ([]string, error) {
+	need(args, 3)
+	return []string{truth(ed25519.Verify(ed25519.PublicKey(args[0]), []byte(args[1]), []byte(args[2])))}, nil
 }
 
 // noteOpen: message, vkey... → text, verified signatures, unverified signatures, each
