@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
+	archive "archive/zip"
 	"go/version"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
 
 	"golang.org/x/mod/module"
@@ -18,29 +15,55 @@ import (
 )
 
 var zipOps = map[string]op{
-	"zip.check":     zipCheck,
+	"zip.judge":     zipJudge,
 	"zip.hash":      zipHash,
-	"zip.select":    zipSelect,
 	"dirhash.files": dirhashFiles,
 	"rune.fold":     runeFold,
-	"rune.letter":   runeLetter,
+	"rune.is":       runeIs,
 	"go.lang":       goLang,
 }
 
-// zipCheck: module path, version, zip → number of valid files.
-// Kinds: size, files, zip.
-func zipCheck(args []string) ([]string, error) {
+// zipJudge: module path, version, zip → h1, the root go.mod after "+" if there is one, number
+// of files, sum of their sizes. Rejects what CheckZip or HashZip rejects.
+func zipJudge(args []string) ([]string, error) {
 	need(args, 3)
-	cf, err := zip.CheckZip(module.Version{Path: args[0], Version: args[1]}, onDisk(args[2]))
-	switch {
-	case err == nil:
-		return []string{strings.Join(cf.Valid, "\x00")}, nil
-	case cf.SizeError != nil:
-		return nil, &rejection{"size", err}
-	case len(cf.Invalid) > 0:
-		return nil, &rejection{"files", err}
+	m := module.Version{Path: args[0], Version: args[1]}
+	name := onDisk(args[2])
+	cf, err := zip.CheckZip(m, name)
+	if err != nil {
+		return nil, err
 	}
-	return nil, &rejection{"zip", err}
+	h1, err := dirhash.HashZip(name, dirhash.Hash1)
+	if err != nil {
+		return nil, err
+	}
+	z, err := archive.OpenReader(name)
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	var size uint64
+	goMod := ""
+	for _, f := range z.File {
+		size += f.UncompressedSize64
+		if f.Name == m.String()+"/go.mod" {
+			goMod = "+" + content(f)
+		}
+	}
+	return []string{h1, goMod, decimal(int64(len(cf.Valid))), decimal(int64(size))}, nil
+}
+
+func content(f *archive.File) string {
+	r, err := f.Open()
+	if err != nil {
+		panic(err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		panic(err)
+	}
+	return string(data)
 }
 
 // zipHash: zip → h1.
@@ -48,19 +71,6 @@ func zipHash(args []string) ([]string, error) {
 	need(args, 1)
 	h1, err := dirhash.HashZip(onDisk(args[0]), dirhash.Hash1)
 	return []string{h1}, err
-}
-
-// zipSelect: (path, kind, size, content)... → names kept, omitted and invalid, each with a
-// NUL after every name, and whether the tree is too large. Kind is f (file), d (directory),
-// l (symbolic link) or o (anything else).
-func zipSelect(args []string) ([]string, error) {
-	var files []zip.File
-	for ; len(args) > 0; args = args[4:] {
-		need(args, 4)
-		files = append(files, listed{args[0], args[1], integer(args[2]), args[3]})
-	}
-	cf, _ := zip.CheckFiles(files)
-	return []string{names(cf.Valid), errorNames(cf.Omitted), errorNames(cf.Invalid), truth(cf.SizeError != nil)}, nil
 }
 
 // dirhashFiles: (name, content)... → h1.
@@ -96,22 +106,24 @@ func runeFold(args []string) ([]string, error) {
 	return []string{b.String()}, nil
 }
 
-// runeLetter: first and end code point → 1 or 0 for each: is it a letter.
-func runeLetter(args []string) ([]string, error) {
-	need(args, 2)
+// runeIs: class (letter or print), first and end code point → 1 or 0 for each.
+func runeIs(args []string) ([]string, error) {
+	need(args, 3)
+	class := map[string]func(rune) bool{"letter": unicode.IsLetter, "print": unicode.IsPrint}[args[0]]
+	if class == nil {
+		panic(requestError("unknown class of characters"))
+	}
 	var b strings.Builder
-	for r := rune(integer(args[0])); r < rune(integer(args[1])); r++ {
-		b.WriteString(truth(unicode.IsLetter(r)))
+	for r := rune(integer(args[1])); r < rune(integer(args[2])); r++ {
+		b.WriteString(truth(class(r)))
 	}
 	return []string{b.String()}, nil
 }
 
-// goLang: Go version as in a go line → its language version with "go" in front, and how that
-// compares with go1.24.
+// goLang: Go version as in a go line → its language version with "go" in front, or nothing.
 func goLang(args []string) ([]string, error) {
 	need(args, 1)
-	lang := version.Lang("go" + args[0])
-	return []string{lang, decimal(int64(version.Compare(lang, "go1.24")))}, nil
+	return []string{version.Lang("go" + args[0])}, nil
 }
 
 // scratch is the one file through which zips reach functions that want a name.
@@ -138,52 +150,4 @@ func onDisk(data string) string {
 		panic(err)
 	}
 	return f.Name()
-}
-
-// listed is a file that exists only as a line of a list.
-type listed struct {
-	name, kind string
-	size       int64
-	content    string
-}
-
-func (l listed) Path() string                { return l.name }
-func (l listed) Lstat() (fs.FileInfo, error) { return info{l}, nil }
-func (l listed) Open() (io.ReadCloser, error) {
-	return io.NopCloser(bytes.NewReader([]byte(l.content))), nil
-}
-
-type info struct{ l listed }
-
-func (i info) Name() string       { return path.Base(i.l.name) }
-func (i info) Size() int64        { return i.l.size }
-func (i info) ModTime() time.Time { return time.Time{} }
-func (i info) IsDir() bool        { return i.l.kind == "d" }
-func (i info) Sys() any           { return nil }
-func (i info) Mode() fs.FileMode {
-	switch i.l.kind {
-	case "d":
-		return fs.ModeDir | 0o755
-	case "l":
-		return fs.ModeSymlink | 0o777
-	case "o":
-		return fs.ModeNamedPipe | 0o644
-	}
-	return 0o644
-}
-
-func names(list []string) string {
-	var b strings.Builder
-	for _, s := range list {
-		b.WriteString(s + "\x00")
-	}
-	return b.String()
-}
-
-func errorNames(list []zip.FileError) string {
-	var b strings.Builder
-	for _, e := range list {
-		b.WriteString(e.Path + "\x00")
-	}
-	return b.String()
 }

@@ -73,7 +73,7 @@ impl<R: Read + Seek> ContentReader<R> {
         let descriptor = start.cast_signed().wrapping_add(stored);
         Ok(Body {
             start,
-            length: u64::try_from(stored).unwrap_or(0),
+            length: u64::try_from(stored).unwrap_or(u64::MAX),
             descriptor: u64::try_from(descriptor).ok(),
         })
     }

@@ -226,13 +226,13 @@ fn path_majors() {
         pair
     };
     Comparison::of("module.check-path-major")
-        .run(pair, |args| of_texts(args, |version, major| verdict(&check_path_major(version, major))));
+        .run(pair, |args| of_texts(args, |version, major| verdict(check_path_major(version, major))));
 }
 
 #[test]
 fn agreement() {
     Comparison::of("module.check").run(path_and_version, |args| {
-        of_texts(args, |path, version| verdict(&check_module_version(path, version)))
+        of_texts(args, |path, version| verdict(check_module_version(path, version)))
     });
 }
 
@@ -301,7 +301,7 @@ fn lookups() {
         |args| {
             of_text(args, |text| match ModuleVersion::parse_escaped(text) {
                 Ok(m) => Answer::ok([m.path().as_str().as_bytes(), m.version().as_str().as_bytes()]),
-                Err(_) => Answer::err(),
+                Err(e) => Answer::rejected(e),
             })
         },
     );

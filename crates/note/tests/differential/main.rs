@@ -53,6 +53,6 @@ fn lenient(rng: &mut Rng, bytes: &[u8]) -> String {
 }
 
 /// Accepted with these texts, or rejected.
-fn fields_or<const N: usize, E>(result: Result<[String; N], E>) -> Answer {
-    result.map_or_else(|_| Answer::err(), |fields| Answer::Ok(fields.map(String::into_bytes).to_vec()))
+fn fields_or<const N: usize, E: std::fmt::Display>(result: Result<[String; N], E>) -> Answer {
+    result.map_or_else(Answer::rejected, |fields| Answer::Ok(fields.map(String::into_bytes).to_vec()))
 }

@@ -148,7 +148,7 @@ fn some_signers(rng: &mut Rng) -> Args {
 
 fn signed_or_not(note: &Note, signers: &[SignerKey]) -> Answer {
     let signers: Vec<&SignerKey> = signers.iter().collect();
-    sign(note, &signers).map_or_else(|_| Answer::err(), Answer::text)
+    sign(note, &signers).map_or_else(Answer::rejected, Answer::text)
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn signing_again() {
         let (known, signers) = args[2..].split_at(known);
         match open(&args[0], &parse_verifiers(known)) {
             Ok(note) => signed_or_not(&note, &parse_signers(signers)),
-            Err(_) => Answer::err(),
+            Err(e) => Answer::rejected(e),
         }
     });
 }

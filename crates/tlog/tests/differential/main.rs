@@ -8,6 +8,8 @@ mod proofs;
 mod texts;
 mod tiles;
 
+use std::fmt::Display;
+
 use quipu_oracle::{Answer, Args};
 use quipu_tlog::Hash;
 
@@ -43,11 +45,11 @@ fn hashes(bytes: &[u8]) -> Vec<Hash> {
 }
 
 /// Accepted with one result, or rejected.
-fn bytes_or<E>(result: Result<impl Into<Vec<u8>>, E>) -> Answer {
-    result.map_or_else(|_| Answer::err(), |bytes| Answer::Ok(vec![bytes.into()]))
+fn bytes_or<E: Display>(result: Result<impl Into<Vec<u8>>, E>) -> Answer {
+    result.map_or_else(Answer::rejected, |bytes| Answer::Ok(vec![bytes.into()]))
 }
 
 /// Accepted without a result, or rejected.
-fn verdict<T, E>(result: &Result<T, E>) -> Answer {
-    if result.is_ok() { Answer::ok([]) } else { Answer::err() }
+fn verdict<T, E: Display>(result: Result<T, E>) -> Answer {
+    result.map_or_else(Answer::rejected, |_| Answer::ok([]))
 }

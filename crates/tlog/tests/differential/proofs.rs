@@ -70,7 +70,7 @@ fn checking_inclusion() {
     };
     Comparison::of("tlog.check-record").run(case, |args| {
         let tree = Tree { size: number(args, 1), root: hash(args, 2) };
-        verdict(&check_inclusion(&hashes(&args[0]), &tree, number(args, 3), &hash(args, 4)))
+        verdict(check_inclusion(&hashes(&args[0]), &tree, number(args, 3), &hash(args, 4)))
     });
 }
 
@@ -89,7 +89,7 @@ fn checking_consistency() {
     Comparison::of("tlog.check-tree").run(case, |args| {
         let new = Tree { size: number(args, 1), root: hash(args, 2) };
         let old = Tree { size: number(args, 3), root: hash(args, 4) };
-        verdict(&check_consistency(&hashes(&args[0]), &new, &old))
+        verdict(check_consistency(&hashes(&args[0]), &new, &old))
     });
 }
 

@@ -162,7 +162,7 @@ fn hashes() {
         |rng| vec![HASH.next_text(rng)],
         |args| match text(args, 0).parse::<Hash>() {
             Ok(hash) => Answer::ok([hash.as_bytes(), hash.to_string().as_bytes()]),
-            Err(_) => Answer::err(),
+            Err(e) => Answer::rejected(e),
         },
     );
 }
@@ -173,7 +173,7 @@ fn parsing_trees() {
         |rng| vec![TREE.next(rng)],
         |args| match parse_tree(&args[0]) {
             Ok(tree) => Answer::ok([tree.size.to_string().as_bytes(), tree.root.as_bytes()]),
-            Err(_) => Answer::err(),
+            Err(e) => Answer::rejected(e),
         },
     );
 }
@@ -187,7 +187,7 @@ fn long_trees() {
         (999_998..1_000_003).map(padded).collect(),
         |args| match parse_tree(&args[0]) {
             Ok(tree) => Answer::ok([b"1", tree.root.as_bytes()]),
-            Err(_) => Answer::err(),
+            Err(e) => Answer::rejected(e),
         },
     );
 }
@@ -206,7 +206,7 @@ fn parsing_records() {
         |rng| vec![MESSAGE.next(rng)],
         |args| match parse_record(&args[0]) {
             Ok(r) => Answer::ok([r.id.to_string().as_bytes(), r.text.as_bytes(), r.rest]),
-            Err(_) => Answer::err(),
+            Err(e) => Answer::rejected(e),
         },
     );
 }

@@ -57,7 +57,7 @@ fn parsing_paths() {
                 assert_eq!(tile.to_string(), text(args, 0));
                 Answer::Ok(fields.map(String::into_bytes).to_vec())
             }
-            Err(_) => Answer::err(),
+            Err(e) => Answer::rejected(e),
         },
     );
 }
