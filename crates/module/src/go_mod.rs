@@ -79,7 +79,8 @@ impl GoMod {
         Ok(go_mod)
     }
 
-    /// The language version, `major.minor` of the go version; `None` without a go version that is one.
+    /// The language version, `major.minor` of the go version, but `1` for 1.0; `None` without a go version
+    /// that is one.
     #[must_use]
     pub fn language(&self) -> Option<&str> {
         let go = self.go.as_deref()?;
@@ -90,7 +91,8 @@ impl GoMod {
         // 1.24rc1 is a version, 1.24.0rc1 and 1.24rc01 are not.
         let number = prerelease.trim_start_matches(|c: char| c.is_ascii_lowercase());
         let good_prerelease = end.is_none() && (number == "0" || !number.starts_with('0'));
-        (prerelease.is_empty() || good_prerelease).then(|| go.get(..end.unwrap_or(numbers.len())))?
+        let language = go.get(..end.unwrap_or(numbers.len())).map(|v| if v == "1.0" { "1" } else { v });
+        language.filter(|_| prerelease.is_empty() || good_prerelease)
     }
 
     /// Interprets one line; those of a block come one by one.

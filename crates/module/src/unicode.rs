@@ -49,7 +49,9 @@ fn fold_char(c: char) -> char {
 
 #[cfg(test)]
 mod tests {
-    use super::{fold, is_letter, tables};
+    use quipu_oracle::{Answer, Args, Comparison};
+
+    use super::{fold, fold_char, is_letter, is_printable, tables};
 
     #[test]
     fn tables_are_the_pinned_version() {
@@ -76,5 +78,31 @@ mod tests {
         for c in ['\u{301}', '١', 'Ⅷ', '😀', '\u{2EBF0}'] {
             assert!(!is_letter(c), "{c:?}");
         }
+    }
+
+    /// Every code point, against Go itself; `tools/vectors/README.md` says how to run this.
+    #[test]
+    fn tables_are_those_of_go() {
+        const STEP: u32 = 1 << 12;
+        let ranges = |class: &str| -> Vec<Args> {
+            let bounds = (0..0x11_0000).step_by(STEP as usize).map(|first| [first, first + STEP]);
+            let class: Args = class.split_whitespace().map(|word| word.as_bytes().to_vec()).collect();
+            bounds.map(|b| [class.clone(), b.map(|n| n.to_string().into_bytes()).to_vec()].concat()).collect()
+        };
+        let chars = |args: &Args| -> Vec<Option<char>> {
+            let first: u32 = String::from_utf8_lossy(&args[args.len() - 2]).parse().unwrap();
+            (first..first + STEP).map(char::from_u32).collect()
+        };
+        for (class, is_in) in [("letter", is_letter as fn(char) -> bool), ("print", is_printable)] {
+            Comparison::of("rune.is").over(ranges(class), |args| {
+                let digit = |c: Option<char>| if c.is_some_and(is_in) { '1' } else { '0' };
+                Answer::text(chars(args).into_iter().map(digit).collect::<String>())
+            });
+        }
+        Comparison::of("rune.fold").over(ranges(""), |args| {
+            let first: u32 = String::from_utf8_lossy(&args[0]).parse().unwrap();
+            let folded = (first..).zip(chars(args)).map(|(code, c)| c.map_or(code, |c| fold_char(c).into()));
+            Answer::text(folded.map(|code| format!("{code}\n")).collect::<String>())
+        });
     }
 }

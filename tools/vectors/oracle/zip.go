@@ -2,6 +2,8 @@ package main
 
 import (
 	archive "archive/zip"
+	"compress/flate"
+	"errors"
 	"go/version"
 	"io"
 	"os"
@@ -17,6 +19,7 @@ import (
 var zipOps = map[string]op{
 	"zip.judge":     zipJudge,
 	"zip.hash":      zipHash,
+	"flate.inflate": flateInflate,
 	"dirhash.files": dirhashFiles,
 	"rune.fold":     runeFold,
 	"rune.is":       runeIs,
@@ -71,6 +74,17 @@ func zipHash(args []string) ([]string, error) {
 	need(args, 1)
 	h1, err := dirhash.HashZip(onDisk(args[0]), dirhash.Hash1)
 	return []string{h1}, err
+}
+
+// flateInflate: deflated stream, limit → content, which is rejected if it is longer.
+func flateInflate(args []string) ([]string, error) {
+	need(args, 2)
+	limit := integer(args[1])
+	data, err := io.ReadAll(io.LimitReader(flate.NewReader(strings.NewReader(args[0])), limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = errors.New("too long")
+	}
+	return []string{string(data)}, err
 }
 
 // dirhashFiles: (name, content)... → h1.

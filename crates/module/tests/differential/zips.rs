@@ -7,7 +7,7 @@ use quipu_module::{ModuleVersion, check_zip, hash_files, hash_zip};
 use quipu_oracle::{Answer, Args, Comparison, Rng};
 
 use crate::paths::FILE;
-use crate::zip_file::{Entry, Frame, damage};
+use crate::zip_file::{Entry, Frame, damage, deflate};
 
 const PATH: &str = "example.com/m";
 const VERSION: &str = "v1.0.0";
@@ -139,24 +139,60 @@ fn spoil_deflated(rng: &mut Rng, entry: &mut Entry) {
     if entry.method != 8 || entry.stored.is_empty() {
         return;
     }
-    for _ in 0..rng.between(1, 2) {
-        let at = rng.below(entry.stored.len().min(24));
-        entry.stored[at] ^= 1 << rng.below(8);
-    }
+    flip_bits(rng, &mut entry.stored);
     entry.stored_size = entry.stored.len() as u64;
     // Without a CRC and a descriptor no checksum stands in the way.
     (entry.crc, entry.flags) = (0, 0);
     entry.descriptor.clear();
-    if let Some(size) = inflated_size(&entry.stored) {
-        entry.size = size;
+    if let Some(content) = inflate(&entry.stored, MOST_INFLATED) {
+        entry.size = content.len() as u64;
     }
 }
 
-fn inflated_size(stream: &[u8]) -> Option<u64> {
-    let mut output = vec![0; 1 << 20];
+/// Flips bits near the start, where block types and code lengths stand.
+fn flip_bits(rng: &mut Rng, stream: &mut [u8]) {
+    for _ in 0..rng.between(1, 3) {
+        let at = rng.below(stream.len().min(40));
+        stream[at] ^= 1 << rng.below(8);
+    }
+}
+
+/// More than any stream here becomes, unless it is meant to.
+const MOST_INFLATED: usize = 1 << 16;
+
+/// Inflates as the reader of zips does.
+fn inflate(stream: &[u8], most: usize) -> Option<Vec<u8>> {
+    let mut content = Vec::with_capacity(most + 1);
     let mut inflater = Decompress::new(false);
-    let status = inflater.decompress(stream, &mut output, FlushDecompress::Finish).ok()?;
-    (status == Status::StreamEnd).then(|| inflater.total_out())
+    let status = inflater.decompress_vec(stream, &mut content, FlushDecompress::Finish).ok()?;
+    (status == Status::StreamEnd && content.len() <= most).then_some(content)
+}
+
+/// Deflated streams alone, most of them damaged: what one library inflates the other has to inflate alike.
+#[test]
+fn inflating() {
+    let case = |rng: &mut Rng| {
+        let length = rng.below(600);
+        let mut stream = match rng.below(4) {
+            0 => deflate(&rng.letters(length, b"abcdefghijklmnopqrstuvwxyz \n")),
+            1 => deflate(&rng.letters(length, b"ab")),
+            2 => deflate(&b"package main // ".repeat(length / 16)),
+            _ => {
+                // A block with codes of its own, out of nothing.
+                let mut stream = rng.bytes(60);
+                stream[0] = stream[0] & 0xf8 | 5;
+                stream
+            }
+        };
+        if rng.below(5) > 0 {
+            flip_bits(rng, &mut stream);
+        }
+        vec![stream, MOST_INFLATED.to_string().into_bytes()]
+    };
+    Comparison::of("flate.inflate").run(case, |args| match inflate(&args[0], MOST_INFLATED) {
+        Some(content) => Answer::Ok(vec![content]),
+        None => Answer::err(),
+    });
 }
 
 fn frame(rng: &mut Rng) -> Frame {
