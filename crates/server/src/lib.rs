@@ -1,1 +1,31 @@
 //! HTTP face of quipu: checksum database and module proxy.
+//!
+//! [`App`] is put together from its [`Parts`] and serves a listener. A request goes from `listen` (connections and
+//! their pace) to `app` (rules for all requests, the route) to one handler: `sumdb` (the log), `proxy` (modules),
+//! `passthrough` (other databases) or `ops`. The handlers do not know each other; `reply` alone knows status codes,
+//! and `lookup` how a record comes into the log.
+
+mod app;
+mod body;
+mod listen;
+mod lookup;
+mod ops;
+mod pace;
+mod passthrough;
+mod path;
+mod proxy;
+mod reply;
+mod route;
+mod sumdb;
+mod tls;
+mod upstream;
+
+pub use app::{Admission, App, Parts};
+pub use body::Body;
+pub use listen::ListenOptions;
+pub use lookup::Vouching;
+pub use ops::{Operation, RenderMetrics};
+pub use pace::Limits;
+pub use passthrough::Other;
+pub use tls::{Identity, TlsError};
+pub use upstream::Reached;

@@ -14,6 +14,11 @@ pub enum Refusal {
         /// What proves it (records, hashes, signed heads), kept beside the bytes. May be empty.
         evidence: Vec<u8>,
     },
+    /// It definitely does not exist, says who would have to vouch for it. Nothing is stored.
+    Unknown {
+        /// One line for clients, without prefix.
+        text: String,
+    },
     /// It cannot be decided now (a database is unreachable, the log is stopped). Nothing is stored.
     Unavailable {
         /// One line for clients, without prefix.

@@ -297,6 +297,7 @@ fn refusal(text: &str) -> Refusal {
 fn refused(refusal: &Refusal) -> Error {
     match refusal {
         Refusal::Refused { text, .. } => Error::rejected(text),
+        Refusal::Unknown { text } => Error::not_found(text),
         Refusal::Unavailable { text, timeout: false } => Error::unavailable(text),
         Refusal::Unavailable { text, timeout: true } => Error::timeout(text),
     }

@@ -1,0 +1,221 @@
+//! The application: from a request to the handler that answers it, with the rules that hold for all requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Method, Request, Version, header};
+use quipu_fetch::{Cache, Hops};
+use quipu_ledger::Ledger;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{debug, info};
+
+use crate::listen::{self, Answer, ListenOptions};
+use crate::lookup::{Lookup, Records, Vouching};
+use crate::ops::{Operation, Ops};
+use crate::passthrough::{Other, Passthrough, strip_name};
+use crate::path;
+use crate::proxy::ModuleProxy;
+use crate::reply::{self, Freshness, Refusal, Reply};
+use crate::route::{LogRoute, Route};
+use crate::sumdb::OwnLog;
+
+/// All that a server is made of.
+pub struct Parts {
+    /// The log.
+    pub ledger: Ledger,
+    /// The log's name.
+    pub name: String,
+    /// A name for this instance that no other has: it ends loops of proxies, and starts the tags of tiles.
+    pub instance: String,
+    /// The rules for new records, shared with the module cache that asks them.
+    pub admission: Admission,
+    /// The module cache.
+    pub modules: Cache,
+    /// Other databases passed through.
+    pub others: Vec<Other>,
+    /// What the operator's pages show.
+    pub operation: Operation,
+}
+
+/// The rules by which records come into the log. Made first, because the module cache needs them to be made.
+#[derive(Clone)]
+pub struct Admission(Arc<Records>);
+
+impl Admission {
+    /// Rules for `ledger`.
+    #[must_use]
+    pub fn new(ledger: Ledger, vouching: Vouching) -> Self {
+        Self(Arc::new(Records::new(ledger, vouching)))
+    }
+
+    /// What the module cache asks.
+    #[must_use]
+    pub fn admit(&self) -> Arc<dyn quipu_fetch::Admit> {
+        Arc::clone(&self.0) as Arc<dyn quipu_fetch::Admit>
+    }
+}
+
+/// A server ready to listen.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    instance: String,
+    own: OwnLog,
+    proxy: ModuleProxy,
+    others: Passthrough,
+    ops: Ops,
+}
+
+impl App {
+    /// Puts a server together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { ledger, name, instance, admission: Admission(records), modules, others, operation } =
+            parts;
+        let lookup = Arc::new(Lookup::new(Arc::clone(&records), Arc::new(modules.clone())));
+        Self(Arc::new(Inner {
+            own: OwnLog::new(ledger.clone(), lookup, instance.clone()),
+            proxy: ModuleProxy::new(modules),
+            others: Passthrough::new(others, records.policy().clone()),
+            ops: Ops::new(ledger, operation),
+            name,
+            instance,
+        }))
+    }
+
+    /// Serves connections until `stop` becomes true, then lets requests under way finish. Returns how many
+    /// connections had to be cut off.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        options: ListenOptions,
+        stop: watch::Receiver<bool>,
+    ) -> usize {
+        listen::serve(listener, Arc::clone(&self.0), options, stop).await
+    }
+}
+
+impl Answer for Inner {
+    async fn answer(self: Arc<Self>, request: Request<()>, peer: SocketAddr, crowded: bool) -> Reply {
+        let begun = Instant::now();
+        let reply = match acceptable(&request) {
+            Ok(()) => self.route(&request, crowded).await,
+            Err(refusal) => reply::closing(reply::refuse(&refusal)),
+        };
+        note(&request, peer, &reply, begun.elapsed());
+        reply::for_method(reply, request.method())
+    }
+}
+
+impl Inner {
+    async fn route(&self, request: &Request<()>, crowded: bool) -> Reply {
+        let path = match path::decode(request.uri().path()) {
+            Ok(path) => path,
+            Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
+        };
+        let asked = request.headers();
+        match Route::parse(&path) {
+            Route::Health => Ops::health(),
+            Route::Ready => self.ops.ready(),
+            Route::Metrics => self.ops.metrics(),
+            _ if crowded => {
+                let why = "all connections of this server are in use".to_owned();
+                reply::closing(reply::refuse(&Refusal::Busy(why)))
+            }
+            Route::Home => self.ops.home(),
+            Route::Checkpoint => self.own.checkpoint(),
+            Route::Log(log) => self.log(log, asked).await,
+            Route::Sumdb(rest) => self.sumdb(rest, asked).await,
+            Route::Module(module) => {
+                let hops = Hops::read(asked);
+                if hops.is_loop(&self.instance) {
+                    return reply::refuse(&Refusal::Loop);
+                }
+                hops.scope(self.proxy.answer(module, asked)).await
+            }
+            Route::Unknown => reply::refuse(&Refusal::NotFound(format!(
+                "{path}: neither a module nor a resource of this server"
+            ))),
+        }
+    }
+
+    async fn log(&self, route: LogRoute<'_>, asked: &HeaderMap) -> Reply {
+        let hops = Hops::read(asked);
+        if hops.is_loop(&self.instance) {
+            return reply::refuse(&Refusal::Loop);
+        }
+        hops.scope(self.own.answer(route, asked)).await
+    }
+
+    /// A checksum database by its name: this one, or one passed through.
+    async fn sumdb(&self, rest: &str, asked: &HeaderMap) -> Reply {
+        if let Some(path) = strip_name(rest, &self.name) {
+            if path == "/supported" {
+                return reply::ok(bytes::Bytes::new(), reply::TEXT, Freshness::Seconds(60));
+            }
+            if let Some(route) = LogRoute::parse(path) {
+                return self.log(route, asked).await;
+            }
+        } else if let Some((other, path)) = self.others.find(rest) {
+            let hops = Hops::read(asked);
+            if hops.is_loop(&self.instance) {
+                return reply::refuse(&Refusal::Loop);
+            }
+            return hops.scope(self.others.answer(other, path, asked)).await;
+        }
+        reply::refuse(&Refusal::NotFound(
+            "no such resource of a checksum database that this server has".to_owned(),
+        ))
+    }
+}
+
+/// The rules that hold for every request: a method that only reads, and no doubt about whom it is for and where it
+/// ends.
+fn acceptable(request: &Request<()>) -> Result<(), Refusal> {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return Err(Refusal::Method);
+    }
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+    if length || headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Refusal::BadRequest("a request to read has no body".to_owned()));
+    }
+    if request.version() >= Version::HTTP_2 {
+        return Ok(());
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host,
+        (None, None) if request.version() < Version::HTTP_11 => return Ok(()),
+        _ => return Err(Refusal::BadRequest("exactly one Host header is needed".to_owned())),
+    };
+    match request.uri().authority() {
+        Some(authority) if authority.as_str().as_bytes() != host.as_bytes() => {
+            Err(Refusal::BadRequest("this server is no proxy for other hosts".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One line a request: at debug what went well, at info what did not.
+fn note(request: &Request<()>, peer: SocketAddr, reply: &Reply, took: Duration) {
+    let status = reply.status().as_u16();
+    metrics::histogram!("proxy_http_server_request_duration").record(took.as_secs_f64());
+    let class = match status {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!("proxy_http_server_requests_total", "class" => class).increment(1);
+    let (method, path) = (request.method(), request.uri().path());
+    if status < 500 {
+        debug!(%method, path, status, %peer, ?took, "request");
+    } else {
+        info!(%method, path, status, %peer, ?took, "request failed");
+    }
+}

@@ -1,0 +1,351 @@
+//! Records: found in the log, or made from what the upstream database proves or from what was fetched.
+//!
+//! Knows nothing of HTTP. [`Records`] says what the log holds or may take in for a module version; the cache asks it
+//! before anything fetched becomes visible ([`Admit`]). [`Lookup`] adds the case in which the module must be fetched
+//! first.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quipu_fetch::{Admit, BoxFuture, Hashes, Hops, Policy, Refusal};
+use quipu_ledger::{Entry, Ledger, SignedHead};
+use quipu_module::{H1, ModulePath, ModuleVersion, Record};
+use quipu_verify as verify;
+use tokio::time::timeout;
+use tracing::{error, warn};
+
+/// How long the upstream database's word on one record may take, all requests for its proof included.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A record in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Its index.
+    pub(crate) index: u64,
+    /// Its text.
+    pub(crate) text: Bytes,
+    /// A signed head that covers it.
+    pub(crate) head: Arc<SignedHead>,
+}
+
+/// Why there is no record, in kinds named by what the caller should make of it. The text is for clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LookupError {
+    /// It does not exist, definitely.
+    NotFound(String),
+    /// Policy forbids to ask for it.
+    Forbidden(String),
+    /// What was fetched contradicts what is recorded.
+    Contradicted(String),
+    /// A fault here or upstream.
+    Unavailable(String),
+    /// It took too long.
+    Timeout(String),
+    /// There is no room in the queue or on the disk just now.
+    Busy(String),
+}
+
+/// Who vouches for new records.
+pub struct Vouching {
+    /// Which modules may be asked of whom.
+    pub policy: Policy,
+    /// The upstream database; without it what was fetched is logged.
+    pub upstream: Option<verify::Client>,
+    /// Log what was fetched also when the upstream database does not know it or cannot be reached.
+    pub prefer: bool,
+    /// Where to keep the evidence of a database that signed two histories.
+    pub evidence: PathBuf,
+}
+
+/// What may be said about a module version before its content is known.
+enum Standing {
+    /// It is in the log.
+    Logged(Found),
+    /// The upstream database says that there is no such thing.
+    Absent(String),
+    /// Nobody else vouches: what is fetched first counts.
+    Ours,
+}
+
+/// The records of the log, and the rules by which new ones come in.
+pub(crate) struct Records {
+    ledger: Ledger,
+    vouching: Vouching,
+}
+
+impl Records {
+    pub(crate) const fn new(ledger: Ledger, vouching: Vouching) -> Self {
+        Self { ledger, vouching }
+    }
+
+    /// Which modules may be asked of whom.
+    pub(crate) const fn policy(&self) -> &Policy {
+        &self.vouching.policy
+    }
+
+    /// Is the module one that nobody outside may be asked about.
+    pub(crate) fn is_private(&self, path: &ModulePath) -> bool {
+        self.vouching.policy.is_private(path)
+    }
+
+    /// The record of a module version, if the log has it.
+    pub(crate) fn find(&self, module: &ModuleVersion) -> Result<Option<Found>, LookupError> {
+        let found = self.ledger.find(key(module).as_bytes()).map_err(of_ledger)?;
+        // The head is taken after the record, so it covers it.
+        Ok(found.map(|(index, record)| Found { index, text: record.text, head: self.ledger.head() }))
+    }
+
+    async fn standing(&self, module: &ModuleVersion) -> Result<Standing, LookupError> {
+        if let Some(found) = self.find(module)? {
+            return Ok(Standing::Logged(found));
+        }
+        if self.is_private(module.path()) {
+            return Err(LookupError::Forbidden(private(module)));
+        }
+        let upstream = match &self.vouching.upstream {
+            Some(upstream) if !self.vouching.policy.is_unverified(module.path()) => upstream,
+            _ => return Ok(Standing::Ours),
+        };
+        match timeout(DEADLINE, upstream.lookup(module)).await {
+            Ok(Ok(verified)) => self.append(verified.record.record()).await.map(Standing::Logged),
+            Ok(Err(error)) => self.unproven(module, error),
+            Err(_) if self.vouching.prefer => Ok(self.ours(module, "no answer in time")),
+            Err(_) => Err(LookupError::Timeout(format!(
+                "{module}: fetch timed out: no proof from the upstream checksum database in {} seconds",
+                DEADLINE.as_secs()
+            ))),
+        }
+    }
+
+    /// What follows when the upstream database does not vouch for a module version.
+    fn unproven(&self, module: &ModuleVersion, error: verify::Error) -> Result<Standing, LookupError> {
+        metrics::counter!("quipu_upstream_sumdb_errors_total", "kind" => kind(&error)).increment(1);
+        match error {
+            verify::Error::NotFound(failure) if self.vouching.prefer => Ok(self.ours(module, failure)),
+            verify::Error::Unavailable(failure) if self.vouching.prefer => Ok(self.ours(module, failure)),
+            verify::Error::NotFound(failure) => Ok(Standing::Absent(failure.why().to_owned())),
+            verify::Error::Unavailable(failure) => {
+                warn!(%module, %failure, "no proof from the upstream database");
+                Err(LookupError::Unavailable(format!(
+                    "{module}: the upstream checksum database gives no proof now: {}",
+                    failure.why()
+                )))
+            }
+            other => {
+                if let verify::Error::Misbehaved(evidence) = &other {
+                    self.keep(evidence);
+                }
+                error!(%module, error = %other, "the answer of the upstream database is refused");
+                Err(LookupError::Unavailable(format!(
+                    "{module}: the answer of the upstream checksum database does not verify"
+                )))
+            }
+        }
+    }
+
+    fn ours(&self, module: &ModuleVersion, why: impl Display) -> Standing {
+        warn!(%module, %why, "no proof from the upstream database: what was fetched counts");
+        metrics::counter!("quipu_records_unproven_total").increment(1);
+        Standing::Ours
+    }
+
+    fn keep(&self, evidence: &verify::Evidence) {
+        let file = &self.vouching.evidence;
+        match std::fs::write(file, evidence.to_string()) {
+            Ok(()) => {
+                error!(file = %file.display(), "the upstream database signed two histories: evidence kept")
+            }
+            Err(error) => {
+                error!(%error, %evidence, "the upstream database signed two histories: cannot keep evidence")
+            }
+        }
+    }
+
+    /// Takes a record into the log, or finds that it is there.
+    async fn append(&self, record: &Record) -> Result<Found, LookupError> {
+        let text = Bytes::from(record.to_string());
+        let entry = Entry::new(text.clone(), key(&record.module).len()).ok_or_else(|| {
+            LookupError::Unavailable(format!("{}: record too long for the log", record.module))
+        })?;
+        let receipt = self.ledger.append(entry).await.map_err(of_ledger)?;
+        Ok(Found { index: receipt.index, text, head: receipt.head })
+    }
+
+    async fn admit(&self, module: &ModuleVersion, zip: Option<H1>, go_mod: H1) -> Result<(), Refusal> {
+        let standing = self.standing(module).await.map_err(|error| error.refusal())?;
+        match (standing, zip) {
+            (Standing::Logged(found), zip) => agree(module, &found, zip, go_mod),
+            // A go.mod that no database knows is served without a record.
+            (Standing::Absent(_) | Standing::Ours, None) => Ok(()),
+            (Standing::Absent(why), Some(_)) => Err(Refusal::Unknown { text: why }),
+            (Standing::Ours, Some(zip)) => {
+                let record = Record { module: module.clone(), zip, go_mod };
+                self.append(&record).await.map(drop).map_err(|error| error.refusal())
+            }
+        }
+    }
+}
+
+impl Admit for Records {
+    fn admit_go_mod<'a>(
+        &'a self,
+        module: &'a ModuleVersion,
+        go_mod: H1,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.admit(module, None, go_mod))
+    }
+
+    fn admit_zip<'a>(
+        &'a self,
+        module: &'a ModuleVersion,
+        hashes: Hashes,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.admit(module, Some(hashes.zip), hashes.go_mod))
+    }
+}
+
+/// Fetches a zip so that its hash becomes known: what [`Lookup`] needs of the module cache.
+pub(crate) trait FetchZip: Send + Sync + 'static {
+    /// Returns when the module's zip is in the cache, and so its record in the log.
+    fn fetch_zip<'a>(&'a self, module: &'a ModuleVersion) -> BoxFuture<'a, quipu_fetch::Result<()>>;
+}
+
+/// Lookups: records found, proven upstream, or made by fetching.
+pub(crate) struct Lookup {
+    records: Arc<Records>,
+    modules: Arc<dyn FetchZip>,
+}
+
+impl Lookup {
+    pub(crate) const fn new(records: Arc<Records>, modules: Arc<dyn FetchZip>) -> Self {
+        Self { records, modules }
+    }
+
+    /// The record of a module version. Work that others may wait for goes on when the caller goes away.
+    pub(crate) async fn record(&self, module: &ModuleVersion) -> Result<Found, LookupError> {
+        if let Some(found) = self.records.find(module)? {
+            return Ok(found);
+        }
+        let (records, modules, module) =
+            (Arc::clone(&self.records), Arc::clone(&self.modules), module.clone());
+        let work = async move { resolve(&records, modules.as_ref(), &module).await };
+        tokio::spawn(Hops::current().scope(work))
+            .await
+            .unwrap_or_else(|_| Err(LookupError::Unavailable("internal fault".to_owned())))
+    }
+}
+
+async fn resolve(
+    records: &Records,
+    modules: &dyn FetchZip,
+    module: &ModuleVersion,
+) -> Result<Found, LookupError> {
+    match records.standing(module).await? {
+        Standing::Logged(found) => Ok(found),
+        Standing::Absent(why) => Err(LookupError::NotFound(why)),
+        Standing::Ours => {
+            modules.fetch_zip(module).await.map_err(|error| of_fetch(&error))?;
+            let unlogged = || LookupError::Unavailable(format!("{module}: fetched, but no record was made"));
+            records.find(module)?.ok_or_else(unlogged)
+        }
+    }
+}
+
+/// Does what was fetched have the hashes that the log holds.
+fn agree(module: &ModuleVersion, found: &Found, zip: Option<H1>, go_mod: H1) -> Result<(), Refusal> {
+    let recorded = std::str::from_utf8(&found.text).ok().and_then(|text| Record::find(text, module).ok());
+    let Some(recorded) = recorded else {
+        let text = format!("{module}: the log holds no hashes for it");
+        return Err(Refusal::Unavailable { text, timeout: false });
+    };
+    let zip = zip.unwrap_or(recorded.zip);
+    if (zip, go_mod) == (recorded.zip, recorded.go_mod) {
+        return Ok(());
+    }
+    let fetched = Record { module: module.clone(), zip, go_mod };
+    error!(%module, recorded = %recorded.zip, recorded_go_mod = %recorded.go_mod, fetched = %zip, fetched_go_mod = %go_mod,
+        "what was fetched is not what is recorded: refused");
+    metrics::counter!("quipu_mismatches_total").increment(1);
+    let (name, logged, got) = if go_mod == recorded.go_mod {
+        ("", recorded.zip, zip)
+    } else {
+        ("/go.mod", recorded.go_mod, go_mod)
+    };
+    let text = format!("{module}{name}: checksum mismatch: upstream sent {got}, the log has {logged}");
+    let evidence =
+        format!("recorded\n{}\n{recorded}fetched\n{fetched}\n{}", found.index, utf8(&found.head.notes.sumdb));
+    Err(Refusal::Refused { text, evidence: evidence.into_bytes() })
+}
+
+fn utf8(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The prefix of a record's text that is unique in the log.
+fn key(module: &ModuleVersion) -> String {
+    format!("{} {} ", module.path(), module.version())
+}
+
+fn private(module: &ModuleVersion) -> String {
+    format!(
+        "{module}: matches this server's private patterns, and private modules cannot be fetched yet: \
+         only what is already in its cache is served"
+    )
+}
+
+fn kind(error: &verify::Error) -> &'static str {
+    match error {
+        verify::Error::NotFound(_) => "not_found",
+        verify::Error::Unavailable(_) => "unavailable",
+        verify::Error::Malformed(_) => "malformed",
+        verify::Error::Unproven(_) => "unproven",
+        verify::Error::Misbehaved(_) => "misbehaved",
+        verify::Error::State(_) => "state",
+    }
+}
+
+fn of_ledger(error: quipu_ledger::Error) -> LookupError {
+    use quipu_ledger::Error;
+    match error {
+        Error::Full(_) => LookupError::Busy("the log takes no new records just now".to_owned()),
+        Error::Conflict { index, .. } => {
+            error!(index, "a record for this key with other hashes is in the log");
+            LookupError::Contradicted(format!(
+                "record {index} of the log holds other hashes for this version"
+            ))
+        }
+        other => {
+            error!(error = %other, "the log failed");
+            LookupError::Unavailable("the log cannot be used now".to_owned())
+        }
+    }
+}
+
+fn of_fetch(error: &quipu_fetch::Error) -> LookupError {
+    use quipu_fetch::ErrorKind;
+    let text = error.text().to_owned();
+    match error.kind() {
+        ErrorKind::NotFound => LookupError::NotFound(text),
+        ErrorKind::Forbidden | ErrorKind::Private => LookupError::Forbidden(text),
+        ErrorKind::Timeout => LookupError::Timeout(text),
+        ErrorKind::Rejected => LookupError::Contradicted(text),
+        ErrorKind::Unavailable => LookupError::Unavailable(text),
+    }
+}
+
+impl LookupError {
+    /// What the cache should make of it.
+    fn refusal(self) -> Refusal {
+        match self {
+            Self::NotFound(text) => Refusal::Unknown { text },
+            Self::Contradicted(text) => Refusal::Refused { text, evidence: Vec::new() },
+            Self::Timeout(text) => Refusal::Unavailable { text, timeout: true },
+            Self::Forbidden(text) | Self::Unavailable(text) | Self::Busy(text) => {
+                Refusal::Unavailable { text, timeout: false }
+            }
+        }
+    }
+}

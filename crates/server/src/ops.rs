@@ -1,0 +1,125 @@
+//! For those who run the server: health, readiness, metrics, and a page that says how to use it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use quipu_ledger::Ledger;
+
+use crate::reply::{self, Freshness, Reply};
+
+/// Makes the text of `/metrics`.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the operator's pages show.
+pub struct Operation {
+    /// The lines to paste, shown at `/`.
+    pub exports: String,
+    /// Makes the text of `/metrics`.
+    pub metrics: RenderMetrics,
+    /// The directory of the module cache, and the free bytes it needs to take in anything new.
+    pub disk: (PathBuf, u64),
+}
+
+/// Handlers of the operator's pages.
+pub(crate) struct Ops {
+    ledger: Ledger,
+    operation: Operation,
+}
+
+impl Ops {
+    pub(crate) const fn new(ledger: Ledger, operation: Operation) -> Self {
+        Self { ledger, operation }
+    }
+
+    /// The process answers: that is all it says.
+    pub(crate) fn health() -> Reply {
+        reply::ok(Bytes::from_static(b"ok\n"), reply::TEXT, Freshness::Never)
+    }
+
+    /// Can all the work be done: sign, guard, store. One line for each thing asked; 503 if one of them fails.
+    pub(crate) fn ready(&self) -> Reply {
+        let mut lines = String::new();
+        let mut ready = true;
+        for (what, fault) in self.checks() {
+            ready &= fault.is_none();
+            let _ = writeln!(lines, "{what}: {}", fault.as_deref().unwrap_or("ok"));
+        }
+        let mut reply = reply::ok(Bytes::from(lines), reply::TEXT, Freshness::Never);
+        if !ready {
+            *reply.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        reply
+    }
+
+    fn checks(&self) -> [(&'static str, Option<String>); 3] {
+        let status = self.ledger.status();
+        let (dir, least) = &self.operation.disk;
+        let disk = match free_bytes(dir) {
+            Ok(free) if free < *least => {
+                Some(format!("{free} bytes free, {least} needed to take in modules"))
+            }
+            Ok(_) => None,
+            Err(error) => Some(format!("free space unknown: {error}")),
+        };
+        // The guard stops the writer when it fails, so what stopped the writer speaks for it too.
+        [
+            ("log", status.stopped.map(|why| why.to_string())),
+            ("log disk", status.full.map(|why| why.to_string())),
+            ("cache disk", disk),
+        ]
+    }
+
+    pub(crate) fn metrics(&self) -> Reply {
+        self.observe();
+        reply::ok(Bytes::from((self.operation.metrics)()), reply::TEXT, Freshness::Never)
+    }
+
+    /// Brings the gauges that are states rather than events up to date.
+    fn observe(&self) {
+        let (head, status) = (self.ledger.head(), self.ledger.status());
+        gauge("quipu_log_size", head.size());
+        gauge("quipu_log_head_time_seconds", head.head.time / 1_000_000);
+        gauge("quipu_log_can_sign", u64::from(status.can_sign()));
+        gauge("quipu_log_queue", status.queued as u64);
+        gauge("quipu_log_rounds", status.rounds);
+        if let Some(round) = status.last_round {
+            metrics::gauge!("quipu_log_round_commit_seconds").set(round.commit.as_secs_f64());
+            metrics::gauge!("quipu_log_round_guard_seconds").set(round.guarding.as_secs_f64());
+            metrics::gauge!("quipu_log_round_sign_seconds").set(round.signing.as_secs_f64());
+            gauge("quipu_log_round_records", round.records);
+        }
+        if let Ok(free) = free_bytes(&self.operation.disk.0) {
+            gauge("quipu_cache_free_bytes", free);
+        }
+    }
+
+    /// What this server is and how a go command is pointed at it.
+    pub(crate) fn home(&self) -> Reply {
+        let head = self.ledger.head();
+        let text = format!(
+            "quipu: a Go module proxy and checksum database.\n\nUse it:\n\n{}\n\
+             The log holds {} records; its signed head is at /latest.\n",
+            self.operation.exports,
+            head.size()
+        );
+        reply::ok(Bytes::from(text), reply::TEXT, Freshness::Revalidate)
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::as_conversions,
+    reason = "metrics are floats; 2^53 is enough for all of these"
+)]
+fn gauge(name: &'static str, value: u64) {
+    metrics::gauge!(name).set(value as f64);
+}
+
+/// Bytes an unprivileged process may still write to the file system of `dir`.
+fn free_bytes(dir: &std::path::Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(dir)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

@@ -1,0 +1,187 @@
+//! The module proxy over HTTP: the GOPROXY protocol on the module cache.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use quipu_fetch::{BoxFuture, Cache, CachedBody, CachedFile, FileKind, Info, Upstream as _};
+use quipu_module::{ModulePath, ModuleVersion, Query, Version};
+
+use crate::body::Body;
+use crate::lookup::FetchZip;
+use crate::reply::{self, Freshness, NO_FETCH, Refusal, Reply};
+use crate::route::{Leaf, ModuleRoute};
+
+/// Queries that the go command resolves itself from the list; a branch of such a name could not be meant.
+const OWN_QUERIES: [&str; 3] = ["latest", "upgrade", "patch"];
+
+/// Answers [`ModuleRoute`]s.
+pub(crate) struct ModuleProxy {
+    modules: Cache,
+}
+
+impl FetchZip for Cache {
+    fn fetch_zip<'a>(&'a self, module: &'a ModuleVersion) -> BoxFuture<'a, quipu_fetch::Result<()>> {
+        Box::pin(async move { self.file(module, FileKind::Zip).await.map(drop) })
+    }
+}
+
+impl ModuleProxy {
+    pub(crate) const fn new(modules: Cache) -> Self {
+        Self { modules }
+    }
+
+    /// Answers a route of the module tree.
+    pub(crate) async fn answer(&self, route: ModuleRoute<'_>, asked: &HeaderMap) -> Reply {
+        let stored_only = route.cached_only || no_fetch(asked);
+        let answer = match ModulePath::unescape(route.path) {
+            Ok(path) => self.leaf(&path, route.leaf, stored_only, asked).await,
+            Err(error) => Err(Refusal::NotFound(error.to_string())),
+        };
+        reply::vary_on_fetch(answer.unwrap_or_else(|refusal| reply::refuse(&refusal)))
+    }
+
+    async fn leaf(
+        &self,
+        path: &ModulePath,
+        leaf: Leaf<'_>,
+        stored_only: bool,
+        asked: &HeaderMap,
+    ) -> Result<Reply, Refusal> {
+        match leaf {
+            Leaf::List => self.list(path, stored_only).await,
+            Leaf::Latest => self.latest(path, stored_only).await,
+            Leaf::Info(query) => self.info(path, query, stored_only, asked).await,
+            Leaf::GoMod(version) => {
+                self.file(&named(path, version)?, FileKind::GoMod, stored_only, asked).await
+            }
+            Leaf::Zip(version) => self.file(&named(path, version)?, FileKind::Zip, stored_only, asked).await,
+        }
+    }
+
+    async fn list(&self, path: &ModulePath, stored_only: bool) -> Result<Reply, Refusal> {
+        let versions =
+            if stored_only { self.modules.held_list(path).await } else { self.modules.list(path).await }?;
+        Ok(reply::ok(Bytes::from(lines(&versions)), reply::TEXT, Freshness::Seconds(60)))
+    }
+
+    async fn latest(&self, path: &ModulePath, stored_only: bool) -> Result<Reply, Refusal> {
+        let info =
+            if stored_only { self.modules.held_latest(path).await } else { self.modules.latest(path).await };
+        Ok(json(&absent_if(info, stored_only)?))
+    }
+
+    async fn info(
+        &self,
+        path: &ModulePath,
+        query: &str,
+        stored_only: bool,
+        asked: &HeaderMap,
+    ) -> Result<Reply, Refusal> {
+        let query = Query::unescape(query).map_err(|error| Refusal::NotFound(error.to_string()))?;
+        if OWN_QUERIES.contains(&query.as_str()) {
+            let why = format!("{path}@{query}: the go command resolves this query from the list of versions");
+            return Err(Refusal::NotFound(why));
+        }
+        if let Some(version) = query.as_version()
+            && let Ok(version) = ModuleVersion::new(path.clone(), version)
+        {
+            return self.file(&version, FileKind::Info, stored_only, asked).await;
+        }
+        let info = if stored_only {
+            self.modules.held_info(path, &query).await
+        } else {
+            self.modules.info(path, &query).await
+        };
+        Ok(json(&absent_if(info, stored_only)?))
+    }
+
+    async fn file(
+        &self,
+        version: &ModuleVersion,
+        kind: FileKind,
+        stored_only: bool,
+        asked: &HeaderMap,
+    ) -> Result<Reply, Refusal> {
+        let file = match self.modules.open(version, kind)? {
+            Some(file) => {
+                count("hit", kind);
+                file
+            }
+            None if stored_only => return Err(elsewhere()),
+            None => {
+                count("miss", kind);
+                self.modules.file(version, kind).await?
+            }
+        };
+        Ok(send(file, media_type(kind), asked))
+    }
+}
+
+/// A file of the cache as a reply, whole or the range asked for.
+fn send(file: CachedFile, kind: HeaderValue, asked: &HeaderMap) -> Reply {
+    let tag = file.etag.trim_matches('"').to_owned();
+    match file.body {
+        CachedBody::Bytes(bytes) => {
+            let whole = reply::ok(bytes.clone(), kind, Freshness::Immutable);
+            reply::ranged(reply::tagged(whole, &tag, asked), asked, |start, end| part(&bytes, start, end))
+        }
+        CachedBody::File(open) => {
+            let open = Arc::new(open);
+            let whole = reply::ok(Body::file(Arc::clone(&open), 0, file.length), kind, Freshness::Immutable);
+            reply::ranged(reply::tagged(whole, &tag, asked), asked, |start, end| Body::file(open, start, end))
+        }
+    }
+}
+
+fn part(bytes: &Bytes, start: u64, end: u64) -> Body {
+    let at = |place| usize::try_from(place).unwrap_or(usize::MAX).min(bytes.len());
+    Body::from(bytes.slice(at(start)..at(end)))
+}
+
+/// Only canonical versions that agree with the path have a go.mod and a zip.
+fn named(path: &ModulePath, escaped: &str) -> Result<ModuleVersion, Refusal> {
+    Version::unescape(escaped)
+        .and_then(|version| ModuleVersion::new(path.clone(), version))
+        .map_err(|error| Refusal::NotFound(error.to_string()))
+}
+
+/// Does the client want nothing fetched for it.
+fn no_fetch(asked: &HeaderMap) -> bool {
+    asked.get(NO_FETCH).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+}
+
+/// What is not stored may be had elsewhere, or here without the wish to fetch nothing: not an absence to remember.
+fn absent_if<T>(answer: quipu_fetch::Result<T>, stored_only: bool) -> Result<T, Refusal> {
+    answer.map_err(|error| match error.kind() {
+        quipu_fetch::ErrorKind::NotFound if stored_only => elsewhere(),
+        _ => error.into(),
+    })
+}
+
+/// The text that clients of caches know.
+fn elsewhere() -> Refusal {
+    Refusal::NotHere("temporarily unavailable".to_owned())
+}
+
+fn json(info: &Info) -> Reply {
+    reply::ok(Bytes::from(info.format()), reply::JSON, Freshness::Seconds(60))
+}
+
+fn lines(versions: &[Version]) -> String {
+    versions.iter().fold(String::new(), |list, version| list + version.as_str() + "\n")
+}
+
+const fn media_type(kind: FileKind) -> HeaderValue {
+    match kind {
+        FileKind::Info => reply::JSON,
+        FileKind::GoMod => reply::TEXT,
+        FileKind::Zip => reply::ZIP,
+    }
+}
+
+fn count(result: &'static str, kind: FileKind) {
+    let kind = kind.extension();
+    metrics::counter!("proxy_cache_lookup_total", "cache_result" => result, "cache_type" => kind)
+        .increment(1);
+}

@@ -1,0 +1,130 @@
+//! The checksum database over HTTP: the log this server keeps, in the go command's form and in C2SP's.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderMap;
+use quipu_ledger::{Error, Ledger};
+use quipu_module::ModuleVersion;
+use quipu_tlog::{PathError, Tile, TileLevel, TilePath, join_entries, join_records};
+
+use crate::lookup::{Found, Lookup};
+use crate::reply::{self, Freshness, Refusal, Reply};
+use crate::route::LogRoute;
+
+/// The handlers of the log this server keeps.
+pub(crate) struct OwnLog {
+    ledger: Ledger,
+    lookup: Arc<Lookup>,
+    /// Starts every tag, so that a log founded anew under an old URL is not taken for the old one by caches.
+    tag: String,
+}
+
+impl OwnLog {
+    /// Handlers for `ledger`; lookups of what it does not hold go to `lookup`. `tag` tells this log from others.
+    pub(crate) fn new(ledger: Ledger, lookup: Arc<Lookup>, tag: String) -> Self {
+        Self { ledger, lookup, tag }
+    }
+
+    /// Answers a route of the log.
+    pub(crate) async fn answer(&self, route: LogRoute<'_>, asked: &HeaderMap) -> Reply {
+        match route {
+            LogRoute::Latest => self.latest(),
+            LogRoute::Lookup(module) => self.lookup(module).await,
+            LogRoute::Tile(path) => self.tile(path, asked).unwrap_or_else(|refusal| reply::refuse(&refusal)),
+        }
+    }
+
+    /// The newest signed head.
+    fn latest(&self) -> Reply {
+        reply::ok(self.ledger.head().notes.sumdb.clone(), reply::TEXT, Freshness::Revalidate)
+    }
+
+    /// The same head as a C2SP checkpoint.
+    pub(crate) fn checkpoint(&self) -> Reply {
+        reply::ok(self.ledger.head().notes.checkpoint.clone(), reply::TEXT, Freshness::Revalidate)
+    }
+
+    async fn lookup(&self, escaped: &str) -> Reply {
+        let module = match ModuleVersion::parse_escaped(escaped) {
+            Ok(module) => module,
+            Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
+        };
+        match self.lookup.record(&module).await {
+            Ok(found) => reply::ok(lookup_body(&found), reply::TEXT, Freshness::Seconds(60)),
+            Err(error) => reply::refuse(&error.into()),
+        }
+    }
+
+    fn tile(&self, path: &str, asked: &HeaderMap) -> Result<Reply, Refusal> {
+        let (tile, form) = wanted(path)?;
+        let (body, kind) = match (tile.level(), form) {
+            (TileLevel::Hashes(level), _) => {
+                let hashes =
+                    self.ledger.tile(level, tile.n(), tile.width()).map_err(|error| fault(&error))?;
+                (hashes.ok_or_else(|| beyond(path))?, reply::OCTETS)
+            }
+            (TileLevel::Data, Form::Sumdb) => {
+                (Bytes::from(join_records(self.texts(tile, path)?)), reply::TEXT)
+            }
+            (TileLevel::Data, Form::C2sp) => {
+                let bundle = join_entries(self.texts(tile, path)?);
+                (Bytes::from(bundle.map_err(|e| Refusal::Unavailable(e.to_string()))?), reply::OCTETS)
+            }
+        };
+        let freshness = if tile.is_full() { Freshness::Immutable } else { Freshness::Seconds(60) };
+        let tag = format!("{}-{path}", self.tag);
+        Ok(reply::tagged(reply::ok(body, kind, freshness), &tag, asked))
+    }
+
+    fn texts(&self, tile: Tile, path: &str) -> Result<Vec<Bytes>, Refusal> {
+        let range = tile.first()..tile.first().saturating_add(u64::from(tile.width()));
+        let records =
+            self.ledger.records(range).map_err(|error| fault(&error))?.ok_or_else(|| beyond(path))?;
+        Ok(records.into_iter().map(|record| record.text).collect())
+    }
+}
+
+/// The two forms in which a path can name a tile; they never clash.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Sumdb,
+    C2sp,
+}
+
+/// The tile that a path names: malformed paths are bad requests, well-formed ones of tiles that no log of this
+/// server can have are absent.
+fn wanted(path: &str) -> Result<(Tile, Form), Refusal> {
+    let (parsed, form) = match TilePath::parse(path) {
+        Ok(parsed) => (parsed.tile(), Form::Sumdb),
+        Err(_) => match Tile::parse_c2sp(path) {
+            Ok(tile) => (Some(tile), Form::C2sp),
+            Err(PathError::NotServed) => (None, Form::C2sp),
+            Err(PathError::Malformed) => return Err(Refusal::BadRequest("invalid tile syntax".to_owned())),
+        },
+    };
+    parsed.map(|tile| (tile, form)).ok_or_else(|| Refusal::NotFound(format!("{path}: no such tile here")))
+}
+
+/// The body of `/lookup`: index, record text, a blank line, and a head that covers it.
+fn lookup_body(found: &Found) -> Bytes {
+    let note = &found.head.notes.sumdb;
+    let mut body = BytesMut::with_capacity(22 + found.text.len() + note.len());
+    body.put_slice(found.index.to_string().as_bytes());
+    body.put_u8(b'\n');
+    body.put_slice(&found.text);
+    body.put_u8(b'\n');
+    body.put_slice(note);
+    body.freeze()
+}
+
+/// A tile that is not signed yet may be there a moment later: its absence is not kept by caches.
+fn beyond(path: &str) -> Refusal {
+    Refusal::NotHere(format!("{path}: the log has not grown that far"))
+}
+
+/// A failed read of the log: never absence.
+fn fault(error: &Error) -> Refusal {
+    tracing::error!(%error, "reading the log failed");
+    Refusal::Unavailable("the log cannot be read now".to_owned())
+}
