@@ -1,0 +1,335 @@
+//! Configuration: one table of settings, read from flags, `QUIPU_…` variables, a TOML file and, for `[go]`, from
+//! the go command's own environment variables; the first of these that says something wins.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// Declares one table of settings: every field optional, the same in flags, environment and file. Makes `or`, which
+/// fills what is unset from a lower layer, and `tell`, which lists what is set.
+macro_rules! table {
+    (
+        $(#[$meta:meta])* $name:ident {
+            $($(#[doc = $doc:literal])* $field:ident : $type:ty, $flag:literal, $var:literal, $key:literal;)*
+        }
+        $(sections { $($section:ident : $table:ident, $heading:literal;)* })?
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, clap::Args, Deserialize, Serialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(crate) struct $name {
+            $(
+                $(#[doc = $doc])*
+                #[arg(id = $flag, long = $flag, env = $var)]
+                #[serde(rename = $key, skip_serializing_if = "Option::is_none")]
+                pub(crate) $field: Option<$type>,
+            )*
+            $($(
+                #[doc = $heading]
+                #[command(flatten, next_help_heading = $heading)]
+                pub(crate) $section: $table,
+            )*)?
+        }
+
+        impl $name {
+            /// What is set here, else what is set below.
+            fn or(self, below: Self) -> Self {
+                Self {
+                    $($field: self.$field.or(below.$field),)*
+                    $($($section: self.$section.or(below.$section),)*)?
+                }
+            }
+
+            /// Notes the origin of everything that is set here and has none yet.
+            fn tell(&self, section: &str, origin: &str, origins: &mut BTreeMap<String, String>) {
+                $(if self.$field.is_some() {
+                    origins.entry(format!("{section}{}", $key)).or_insert_with(|| origin.to_owned());
+                })*
+                $($(self.$section.tell(concat!(stringify!($section), "."), origin, origins);)*)?
+            }
+        }
+    };
+}
+
+table! {
+    /// `[go]`: the go command's own settings, with its meaning, for what this server fetches.
+    Go {
+        /// Where modules come from: a GOPROXY list
+        goproxy: String, "goproxy", "QUIPU_GOPROXY", "GOPROXY";
+        /// Modules not asked of proxies [default: GOPRIVATE]
+        gonoproxy: String, "gonoproxy", "QUIPU_GONOPROXY", "GONOPROXY";
+        /// The upstream checksum database [default: sum.golang.org]
+        gosumdb: String, "gosumdb", "QUIPU_GOSUMDB", "GOSUMDB";
+        /// Modules the upstream database is not asked about [default: GOPRIVATE]
+        gonosumdb: String, "gonosumdb", "QUIPU_GONOSUMDB", "GONOSUMDB";
+        /// Private modules: never asked of anybody outside
+        goprivate: String, "goprivate", "QUIPU_GOPRIVATE", "GOPRIVATE";
+        /// Version control systems allowed, for fetching directly
+        govcs: String, "govcs", "QUIPU_GOVCS", "GOVCS";
+        /// Modules that may be fetched without TLS, for fetching directly
+        goinsecure: String, "goinsecure", "QUIPU_GOINSECURE", "GOINSECURE";
+    }
+}
+
+table! {
+    /// `[log]`: the transparency log.
+    Log {
+        /// What a public record needs: "required" a proof from the upstream database, or "prefer" one
+        upstream: Upstream, "log-upstream", "QUIPU_LOG_UPSTREAM", "upstream";
+        /// Further keys to sign with (rotation): files, comma-separated
+        more_keys: String, "log-more-keys", "QUIPU_LOG_MORE_KEYS", "more_keys";
+        /// Memory for the store's block cache, in MiB [default: 64]
+        cache_mib: u32, "log-cache-mib", "QUIPU_LOG_CACHE_MIB", "cache_mib";
+        /// Disk space kept in reserve for a clean stop when the disk is full, in MiB [default: 64]
+        reserve_mib: u32, "log-reserve-mib", "QUIPU_LOG_RESERVE_MIB", "reserve_mib";
+    }
+}
+
+table! {
+    /// `[sumdb]`: other checksum databases passed through.
+    Sumdb {
+        /// Databases passed through under /sumdb/<name>/: "vkey [url]" entries separated by commas; the upstream
+        /// database is always among them
+        passthrough: String, "sumdb-passthrough", "QUIPU_SUMDB_PASSTHROUGH", "passthrough";
+    }
+}
+
+table! {
+    /// `[tls]`: certificate and key; both or neither.
+    Tls {
+        /// PEM file of the certificate chain
+        cert: PathBuf, "tls-cert", "QUIPU_TLS_CERT", "cert";
+        /// PEM file of its private key
+        key: PathBuf, "tls-key", "QUIPU_TLS_KEY", "key";
+    }
+}
+
+table! {
+    /// `[limits]`: how much at once.
+    Limits {
+        /// Connections at once [default: 10000]
+        connections: usize, "max-connections", "QUIPU_LIMITS_CONNECTIONS", "connections";
+        /// Requests to upstreams at once [default: 64]
+        upstream: usize, "max-upstream", "QUIPU_LIMITS_UPSTREAM", "upstream";
+        /// Appends waiting for the log at once [default: 4096]
+        appends: usize, "max-appends", "QUIPU_LIMITS_APPENDS", "appends";
+        /// Seconds that requests under way get when the server stops [default: 30]
+        drain_seconds: u64, "drain-seconds", "QUIPU_LIMITS_DRAIN_SECONDS", "drain_seconds";
+        /// Free disk space below which nothing new is fetched, in MiB [default: 512]
+        free_mib: u64, "min-free-mib", "QUIPU_LIMITS_FREE_MIB", "free_mib";
+    }
+}
+
+table! {
+    /// `[output]`: what the server says of itself.
+    Output {
+        /// Form of the log lines on stderr
+        format: Format, "log-format", "QUIPU_OUTPUT_FORMAT", "format";
+        /// Least level of the log lines: error, warn, info, debug, trace [default: info]
+        level: String, "log-level", "QUIPU_OUTPUT_LEVEL", "level";
+    }
+}
+
+/// What a record of a public module needs before it is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Upstream {
+    /// Its inclusion in the upstream database, verified.
+    #[default]
+    Required,
+    /// The same where it can be had; else what was fetched is logged.
+    Prefer,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+table! {
+    /// All settings of one layer; also the flags of `quipu serve`.
+    Settings {
+        /// Directory of the log, the key and the module cache [default: ./quipu-data]
+        data: PathBuf, "data", "QUIPU_DATA", "data";
+        /// Address and port to listen on [default: 127.0.0.1:8080]
+        listen: String, "listen", "QUIPU_LISTEN", "listen";
+        /// Name of the checksum database, host[/path] [default: sum.<hostname>]
+        name: String, "name", "QUIPU_NAME", "name";
+        /// File of the signing key, used as it is [default: made in the data directory at first start]
+        key: PathBuf, "key", "QUIPU_KEY", "key";
+        /// URL under which clients reach this server, for the printed exports [default: http://<listen>]
+        url: String, "url", "QUIPU_URL", "url";
+        /// File that remembers the last signed head, best on another volume [default: <data>.guard]
+        guard: PathBuf, "guard", "QUIPU_GUARD", "guard";
+    }
+    sections {
+        go: Go, "Go settings, as in `go help environment`";
+        log: Log, "Log";
+        sumdb: Sumdb, "Other checksum databases";
+        tls: Tls, "TLS";
+        limits: Limits, "Limits";
+        output: Output, "Output";
+    }
+}
+
+/// The settings in force, and where each comes from.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Every setting that something set.
+    pub(crate) set: Settings,
+    /// `section.key` to "flag or QUIPU_ variable", "file", "environment".
+    pub(crate) origins: BTreeMap<String, String>,
+}
+
+impl Config {
+    /// Puts the layers together: `given` (flags and `QUIPU_…` variables) over the file over the go command's
+    /// environment variables.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no TOML, or holds a key that is not known.
+    pub(crate) fn resolve(given: Settings, file: Option<&Path>) -> Result<Self> {
+        let mut origins = BTreeMap::new();
+        given.tell("", "flag or QUIPU_ variable", &mut origins);
+        let from_file = file.map(read).transpose()?.unwrap_or_default();
+        from_file.tell("", "file", &mut origins);
+        let from_env = Settings { go: go_environment(), ..Settings::default() };
+        from_env.tell("", "environment", &mut origins);
+        let set = given.or(from_file).or(from_env);
+        Ok(Self { set, origins })
+    }
+
+    /// Everything that is set, as TOML; each line says where it comes from. What is not listed has its default.
+    ///
+    /// # Errors
+    /// A path that is not UTF-8 cannot be written as TOML.
+    pub(crate) fn show(&self) -> Result<String> {
+        let text = toml::to_string(&self.set).context("cannot be written as TOML")?;
+        let mut section = String::new();
+        let mut shown = String::new();
+        for line in text.lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                section = format!("{name}.");
+            }
+            let origin =
+                line.split_once(" = ").and_then(|(key, _)| self.origins.get(&format!("{section}{key}")));
+            match origin {
+                Some(origin) => shown.push_str(&format!("{line}  # {origin}\n")),
+                None => shown.push_str(&format!("{line}\n")),
+            }
+        }
+        Ok(shown)
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.set.data.clone().unwrap_or_else(|| PathBuf::from("quipu-data"))
+    }
+
+    /// Where to listen.
+    pub(crate) fn listen(&self) -> &str {
+        self.set.listen.as_deref().unwrap_or("127.0.0.1:8080")
+    }
+
+    /// The head guard's file: beside the data directory, so that restoring the one does not restore the other.
+    pub(crate) fn guard(&self) -> PathBuf {
+        self.set.guard.clone().unwrap_or_else(|| {
+            let data = self.data();
+            let mut name = data.file_name().unwrap_or_default().to_owned();
+            name.push(".guard");
+            data.with_file_name(name)
+        })
+    }
+
+    /// Certificate and key, if TLS is wanted.
+    ///
+    /// # Errors
+    /// One without the other.
+    pub(crate) fn tls(&self) -> Result<Option<(&Path, &Path)>> {
+        match (&self.set.tls.cert, &self.set.tls.key) {
+            (Some(cert), Some(key)) => Ok(Some((cert, key))),
+            (None, None) => Ok(None),
+            _ => bail!("[tls] needs both cert and key"),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Settings> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("in the configuration {}", path.display()))
+}
+
+/// The go command's variables as this process has them; empty ones count as unset, as for the go command.
+fn go_environment() -> Go {
+    let var = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    Go {
+        goproxy: var("GOPROXY"),
+        gonoproxy: var("GONOPROXY"),
+        gosumdb: var("GOSUMDB"),
+        gonosumdb: var("GONOSUMDB"),
+        goprivate: var("GOPRIVATE"),
+        govcs: var("GOVCS"),
+        goinsecure: var("GOINSECURE"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_upper_layer_wins_and_the_origin_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("quipu.toml");
+        fs::write(&file, "listen = \"127.0.0.1:1\"\nname = \"file.example\"\n[go]\nGOPROXY = \"off\"\n[log]\nupstream = \"prefer\"\n").unwrap();
+        let given = Settings { listen: Some("127.0.0.1:2".to_owned()), ..Settings::default() };
+        let config = Config::resolve(given, Some(&file)).unwrap();
+        assert_eq!(config.listen(), "127.0.0.1:2");
+        assert_eq!(config.set.name.as_deref(), Some("file.example"));
+        assert_eq!(config.set.go.goproxy.as_deref(), Some("off"));
+        assert_eq!(config.set.log.upstream, Some(Upstream::Prefer));
+        assert_eq!(config.origins["listen"], "flag or QUIPU_ variable");
+        assert_eq!(config.origins["go.GOPROXY"], "file");
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_that_name_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("quipu.toml");
+        for (text, named) in
+            [("lisen = \"x\"", "lisen"), ("[go]\nGOPROXI = \"x\"", "GOPROXI"), ("[gone]\n", "gone")]
+        {
+            fs::write(&file, text).unwrap();
+            let error = format!("{:#}", Config::resolve(Settings::default(), Some(&file)).unwrap_err());
+            assert!(error.contains(named) && error.contains("quipu.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_reads_back_the_same() {
+        let given = Settings { name: Some("sum.example".to_owned()), ..Settings::default() };
+        let mut config = Config::resolve(given, None).unwrap();
+        config.set.go = Go { goproxy: Some("off".to_owned()), ..Go::default() };
+        let shown = config.show().unwrap();
+        assert!(shown.contains("name = \"sum.example\"  # flag or QUIPU_ variable"), "{shown}");
+        let again: Settings = toml::from_str(&shown).unwrap();
+        assert_eq!(again.go.goproxy.as_deref(), Some("off"));
+    }
+
+    #[test]
+    fn the_guard_lies_beside_the_data() {
+        let given = Settings { data: Some(PathBuf::from("/srv/quipu/data/")), ..Settings::default() };
+        let config = Config::resolve(given, None).unwrap();
+        assert_eq!(config.guard(), Path::new("/srv/quipu/data.guard"));
+    }
+}

@@ -1,0 +1,231 @@
+//! `quipu serve`: puts the parts together, says how to use the server, and runs until told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use quipu_fetch::{Cache, CacheOptions, Chain};
+use quipu_ledger::{Ledger, OpenOptions, Vouch};
+use quipu_module::SumDatabase;
+use quipu_note::{SignerKey, VerifierKey};
+use quipu_rocks::RocksStore;
+use quipu_server::{Admission, App, Identity, ListenOptions, Operation, Other, Parts, Vouching};
+use quipu_verify as verify;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::config::{self, Config};
+use crate::keys::{self, DataDir};
+use crate::logging;
+use crate::output::tell;
+use crate::upstream::{Myself, Upstream};
+
+const MIB: u64 = 1 << 20;
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// Whatever keeps it from starting, or stopped it.
+pub(crate) fn run(config: &Config) -> Result<()> {
+    logging::start(&config.set.output)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let outcome = runtime.block_on(serve(config));
+    // Whatever still fetches for nobody is given up.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(config: &Config) -> Result<()> {
+    let metrics = install_metrics()?;
+    let data = DataDir::new(config.data());
+    data.create()?;
+    let signer = keys::signer(&data, config.set.key.as_deref(), config.set.name.as_deref())?;
+    data.introduce(signer.verifier())?;
+    let verifier = signer.verifier().clone();
+    let listener = TcpListener::bind(config.listen())
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen()))?;
+    let tls = config.tls()?.map(|(cert, key)| Identity::load(cert, key)).transpose()?;
+    let url = url(config, &listener, tls.is_some())?;
+    let ledger = open_ledger(config, &data, signer)?;
+    let app = assemble(config, &data, &ledger, &Served { verifier: &verifier, url: &url, metrics })?;
+    tell(exports(&url, &verifier))?;
+    info!(listen = %listener.local_addr()?, records = ledger.head().size(), data = %data.path().display(), "serving");
+    let options = ListenOptions {
+        max_connections: config.set.limits.connections.unwrap_or(10_000),
+        drain: Duration::from_secs(config.set.limits.drain_seconds.unwrap_or(30)),
+        tls: tls.as_ref().map(Identity::server_config).transpose()?,
+        ..ListenOptions::default()
+    };
+    attend(&app, listener, options, &ledger, tls).await
+}
+
+/// Serves until a signal or until the log stops.
+async fn attend(
+    app: &App,
+    listener: TcpListener,
+    options: ListenOptions,
+    ledger: &Ledger,
+    tls: Option<Arc<Identity>>,
+) -> Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    if let Some(tls) = tls {
+        tokio::spawn(follow_certificate(tls, signal(SignalKind::hangup())?));
+    }
+    let mut serving = std::pin::pin!(app.serve(listener, options, stopped));
+    tokio::select! {
+        _ = serving.as_mut() => bail!("the listener ended"),
+        why = ledger.stopped() => bail!("the log stopped: {why}. Start again: the next start finds out what is durable"),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("stopping: finishing the requests under way; a second signal stops at once");
+    let _ = stop.send(true);
+    tokio::select! {
+        cut = serving.as_mut() => if cut > 0 { warn!(connections = cut, "cut off at the end of the drain time") },
+        _ = terminate.recv() => bail!("stopped at once"),
+        _ = interrupt.recv() => bail!("stopped at once"),
+    }
+    ledger.shutdown().await;
+    info!(records = ledger.head().size(), "stopped");
+    Ok(())
+}
+
+/// Takes over a changed certificate: at once on SIGHUP, else within a minute.
+async fn follow_certificate(tls: Arc<Identity>, mut hangup: Signal) {
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    loop {
+        tokio::select! { _ = minute.tick() => {}, _ = hangup.recv() => {} }
+        match tls.reload() {
+            Ok(true) => info!("certificate reloaded"),
+            Ok(false) => {}
+            Err(error) => error!(%error, "the changed certificate cannot be used; the old one stays in use"),
+        }
+    }
+}
+
+fn open_ledger(config: &Config, data: &DataDir, signer: SignerKey) -> Result<Ledger> {
+    let log = &config.set.log;
+    let mut options = quipu_rocks::Options::default();
+    if let Some(mib) = log.cache_mib {
+        options.cache_bytes = usize::try_from(u64::from(mib) * MIB).context("[log] cache_mib")?;
+    }
+    let store = RocksStore::open(data.log(), &options)?;
+    let mut signers = vec![signer];
+    for file in log.more_keys.as_deref().unwrap_or_default().split(',').filter(|file| !file.is_empty()) {
+        signers.push(keys::load(Path::new(file))?.with_context(|| format!("there is no key {file}"))?);
+    }
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).context("no randomness")?;
+    let mut open = OpenOptions::new(Arc::new(store), data.path(), signers, random);
+    open.guard = config.guard();
+    open.vouch = Vouch::Nothing;
+    if let Some(mib) = log.reserve_mib {
+        open.room.reserve = u64::from(mib) * MIB;
+    }
+    if let Some(appends) = config.set.limits.appends {
+        open.limits.queue = appends.max(1);
+    }
+    Ok(Ledger::open(open)?)
+}
+
+/// How the server is reached and recognised.
+struct Served<'a> {
+    verifier: &'a VerifierKey,
+    url: &'a str,
+    metrics: PrometheusHandle,
+}
+
+fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: &Served<'_>) -> Result<App> {
+    let name = served.verifier.name().to_string();
+    let instance = format!("{name}-{}", served.verifier.id());
+    let myself = Myself { name: &name, instance: &instance, urls: own_urls(config, served.url) };
+    let upstream = Upstream::new(config, &myself)?;
+    let mut others = Vec::new();
+    for database in upstream.database.iter().chain(&upstream.others) {
+        others.push(Other { name: database.name().to_owned(), client: upstream.verifier(database, data)? });
+    }
+    let admission = Admission::new(ledger.clone(), vouching(config, data, &upstream, &others));
+    let chain = Chain::new(&upstream.proxies, &upstream.client, &upstream.policy)
+        .map_err(|e| anyhow!("GOPROXY: {e}"))?;
+    let least = config.set.limits.free_mib.unwrap_or(512) * MIB;
+    let options = CacheOptions { owner: name.clone(), disk_floor: least, ..CacheOptions::default() };
+    let modules = Cache::open_root(&data.modules(), Arc::new(chain), admission.admit(), options)
+        .with_context(|| format!("cannot use the module cache {}", data.modules().display()))?;
+    tokio::spawn(recover(modules.clone()));
+    let render = served.metrics.clone();
+    let operation = Operation {
+        exports: exports(served.url, served.verifier),
+        metrics: Arc::new(move || render.render()),
+        disk: (data.modules(), least),
+    };
+    Ok(App::new(Parts { ledger: ledger.clone(), name, instance, admission, modules, others, operation }))
+}
+
+/// Finishes what a crash left half done in the module cache.
+async fn recover(modules: Cache) {
+    let finished = modules.recover().await;
+    if finished > 0 {
+        info!(finished, "files that an earlier run had fetched are in the cache now");
+    }
+}
+
+fn vouching(config: &Config, data: &DataDir, upstream: &Upstream, others: &[Other]) -> Vouching {
+    let client = |database: &SumDatabase| others.iter().find(|other| other.name == database.name());
+    let proving: Option<verify::Client> =
+        upstream.database.as_ref().and_then(client).map(|other| other.client.clone());
+    Vouching {
+        policy: upstream.policy.as_ref().clone(),
+        upstream: proving,
+        prefer: config.set.log.upstream.unwrap_or_default() == config::Upstream::Prefer,
+        evidence: data.evidence(),
+    }
+}
+
+/// The two lines that point a go command at this server.
+fn exports(url: &str, verifier: &VerifierKey) -> String {
+    format!("export GOPROXY={url}\nexport GOSUMDB=\"{verifier}\"")
+}
+
+fn url(config: &Config, listener: &TcpListener, tls: bool) -> Result<String> {
+    match &config.set.url {
+        Some(url) => Ok(url.trim_end_matches('/').to_owned()),
+        None => {
+            let mut addr = listener.local_addr()?;
+            if addr.ip().is_unspecified() {
+                addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            }
+            Ok(format!("{}://{addr}", if tls { "https" } else { "http" }))
+        }
+    }
+}
+
+/// Every URL that means this server: the one it prints, and loopback with its port.
+fn own_urls(config: &Config, url: &str) -> Vec<String> {
+    let port = config.listen().rsplit_once(':').map_or("8080", |(_, port)| port);
+    let hosts = ["localhost", "127.0.0.1", "[::1]"];
+    let local = hosts
+        .into_iter()
+        .flat_map(|host| ["http", "https"].map(|scheme| format!("{scheme}://{host}:{port}")));
+    local.chain([url.to_owned(), format!("http://{}", config.listen())]).collect()
+}
+
+fn install_metrics() -> Result<PrometheusHandle> {
+    let seconds = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+    let handle = PrometheusBuilder::new().set_buckets(&seconds)?.install_recorder()?;
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tick.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
+}

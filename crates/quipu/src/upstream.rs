@@ -1,0 +1,197 @@
+//! Where this server itself gets modules and proofs from: the `[go]` settings made into parts.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use quipu_fetch::{Base, Client, ClientOptions, Database, Egress, Named, Observe, Policy};
+use quipu_module::{Patterns, ProxyEntry, ProxyList, ProxyTarget, SumDatabase, SumDb};
+use quipu_server::Reached;
+use quipu_verify as verify;
+use tracing::{debug, info, warn};
+
+use crate::config::{Config, Go};
+use crate::keys::DataDir;
+
+/// What leads outside.
+pub(crate) struct Upstream {
+    pub(crate) client: Client,
+    pub(crate) proxies: Vec<ProxyEntry>,
+    pub(crate) policy: Arc<Policy>,
+    /// The upstream database, unless GOSUMDB is `off`.
+    pub(crate) database: Option<SumDatabase>,
+    /// Further databases passed through.
+    pub(crate) others: Vec<SumDatabase>,
+}
+
+/// What this server is called, by which it recognises itself among its upstreams.
+pub(crate) struct Myself<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) instance: &'a str,
+    /// Every URL under which it may be configured.
+    pub(crate) urls: Vec<String>,
+}
+
+impl Upstream {
+    /// Reads the settings. Settings that lead back to this server are left out with a warning.
+    ///
+    /// # Errors
+    /// A setting that is malformed, named by its key.
+    pub(crate) fn new(config: &Config, myself: &Myself<'_>) -> Result<Self> {
+        let go = &config.set.go;
+        let proxies = proxies(go, myself)?;
+        let database = database(go, myself)?;
+        let others = others(config)?;
+        let named = named(&proxies, database.iter().chain(&others))?;
+        let client = Client::new(ClientOptions {
+            instance: myself.instance.to_owned(),
+            named,
+            max_concurrent: config.set.limits.upstream.unwrap_or(64),
+            observer: Arc::new(Counting),
+            ..ClientOptions::default()
+        })
+        .map_err(|e| anyhow!("the outbound client cannot be set up: {e}"))?;
+        Ok(Self { client, proxies, policy: Arc::new(policy(go)), database, others })
+    }
+
+    /// A verifying client of a database, with its state below the data directory.
+    ///
+    /// # Errors
+    /// The key or the URL is malformed, or the state cannot be used.
+    pub(crate) fn verifier(&self, database: &SumDatabase, data: &DataDir) -> Result<verify::Client> {
+        let name = database.name();
+        let url = database.url().map(ToString::to_string);
+        let reached =
+            Database::new(name, url.as_deref(), &self.proxies, &self.client, Arc::clone(&self.policy))
+                .map_err(|e| anyhow!("checksum database {name}: {e}"))?;
+        let key = database.key().parse().with_context(|| format!("the key of database {name}"))?;
+        let dir = data.sumdb(name);
+        let state = verify::DirState::open(&dir).with_context(|| format!("cannot use {}", dir.display()))?;
+        let limits = verify::Limits::default();
+        verify::Client::new(vec![key], Arc::new(Reached(reached)), Arc::new(state), limits)
+            .with_context(|| format!("checksum database {name}"))
+    }
+}
+
+/// What the operator named may be anywhere, also on loopback and in private networks.
+fn named<'a>(proxies: &[ProxyEntry], databases: impl Iterator<Item = &'a SumDatabase>) -> Result<Named> {
+    let urls = proxies.iter().filter_map(|entry| match &entry.target {
+        ProxyTarget::Url(url) => Some(url.to_string()),
+        _ => None,
+    });
+    let urls = urls.chain(databases.filter_map(|database| database.url().map(ToString::to_string)));
+    let mut named = Named::default();
+    for url in urls {
+        let base = Base::parse(&url).map_err(|e| anyhow!("{url}: {e}"))?;
+        if let Some(authority) = base.authority() {
+            info!(upstream = %authority, "may be asked");
+            named.insert(authority.clone());
+        }
+    }
+    Ok(named)
+}
+
+/// The GOPROXY list: from the settings, else what the go command would use.
+fn proxies(go: &Go, myself: &Myself<'_>) -> Result<Vec<ProxyEntry>> {
+    let list = match &go.goproxy {
+        Some(list) => Some(list.clone()),
+        None => go_env_goproxy(),
+    };
+    let Some(list) = list else {
+        warn!(
+            "no upstream: set GOPROXY (in [go], as --goproxy, or in the environment). Only what is stored is served"
+        );
+        return Ok(Vec::new());
+    };
+    let list = ProxyList::parse(&list).map_err(|e| anyhow!("GOPROXY: {e}"))?;
+    let (mine, entries): (Vec<_>, Vec<_>) =
+        list.entries().iter().cloned().partition(|entry| leads_to(entry, myself));
+    for entry in mine {
+        warn!(entry = ?entry.target, "GOPROXY names this server itself: that entry is left out. If these are the exports \
+               this server printed, unset them where the server is started");
+    }
+    if !entries.iter().any(|entry| matches!(entry.target, ProxyTarget::Url(_))) {
+        warn!("no upstream: GOPROXY leads to no proxy. Only what is stored is served");
+    }
+    Ok(entries)
+}
+
+fn leads_to(entry: &ProxyEntry, myself: &Myself<'_>) -> bool {
+    let ProxyTarget::Url(url) = &entry.target else { return false };
+    let url = url.to_string();
+    myself.urls.iter().any(|mine| url.trim_end_matches('/').eq_ignore_ascii_case(mine.trim_end_matches('/')))
+}
+
+/// What `go env GOPROXY` says, if there is a go command.
+fn go_env_goproxy() -> Option<String> {
+    let output = Command::new("go").args(["env", "GOPROXY"]).output().ok()?;
+    let list = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !list.is_empty()).then(|| {
+        info!("GOPROXY is not set: using what the go command uses");
+        list
+    })
+}
+
+fn database(go: &Go, myself: &Myself<'_>) -> Result<Option<SumDatabase>> {
+    let value = go.gosumdb.as_deref().unwrap_or_default();
+    match SumDb::parse(value).map_err(|e| anyhow!("GOSUMDB: {e}"))? {
+        SumDb::Off => {
+            warn!("GOSUMDB=off: records are made from what is fetched, proven by nobody else");
+            Ok(None)
+        }
+        SumDb::Database(database) if database.name() == myself.name => {
+            warn!(
+                "GOSUMDB names this server's own database: sum.golang.org is used. If these are the exports this server \
+                   printed, unset them where the server is started"
+            );
+            match SumDb::parse("").map_err(|e| anyhow!("GOSUMDB: {e}"))? {
+                SumDb::Database(public) => Ok(Some(public)),
+                SumDb::Off => Ok(None),
+            }
+        }
+        SumDb::Database(database) => Ok(Some(database)),
+    }
+}
+
+fn others(config: &Config) -> Result<Vec<SumDatabase>> {
+    let list = config.set.sumdb.passthrough.as_deref().unwrap_or_default();
+    let mut others = Vec::new();
+    for value in list.split(',').map(str::trim).filter(|value| !value.is_empty()) {
+        match SumDb::parse(value).map_err(|e| anyhow!("[sumdb] passthrough: {e}"))? {
+            SumDb::Database(database) => others.push(database),
+            SumDb::Off => return Err(anyhow!("[sumdb] passthrough: \"off\" is no database")),
+        }
+    }
+    Ok(others)
+}
+
+/// GONOPROXY and GONOSUMDB, each GOPRIVATE unless set; private modules are neither proxied nor looked up.
+fn policy(go: &Go) -> Policy {
+    let private = go.goprivate.clone().unwrap_or_default();
+    let or_private = |list: &Option<String>| list.clone().unwrap_or_else(|| private.clone());
+    let (no_proxy, no_sumdb) =
+        (Patterns::new(&or_private(&go.gonoproxy)), Patterns::new(&or_private(&go.gonosumdb)));
+    for pattern in no_proxy.malformed().iter().chain(no_sumdb.malformed()) {
+        warn!(pattern, "malformed pattern in GOPRIVATE, GONOPROXY or GONOSUMDB: it matches nothing");
+    }
+    Policy::new(no_proxy, no_sumdb)
+}
+
+/// Counts and logs what leaves this machine.
+struct Counting;
+
+impl Observe for Counting {
+    fn egress(&self, record: &Egress) {
+        let purpose = record.purpose.to_string();
+        let result = match (record.status, record.failure) {
+            (Some(200), None) => "ok",
+            (Some(404 | 410), None) => "not_found",
+            _ => "error",
+        };
+        metrics::counter!("proxy_upstream_fetch_total", "fetch_result" => result, "purpose" => purpose.clone()).increment(1);
+        metrics::histogram!("proxy_upstream_fetch_duration_seconds", "purpose" => purpose)
+            .record(record.duration.as_secs_f64());
+        debug!(host = record.host, path = record.path, status = record.status, bytes = record.bytes, took = ?record.duration,
+               failure = ?record.failure, "upstream");
+    }
+}
