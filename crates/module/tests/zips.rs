@@ -94,6 +94,18 @@ fn damaged_content_is_refused() {
     assert_eq!(check(&write_zip(&[stored])).unwrap_err(), format!("{context}: zip: not a valid zip file"));
 }
 
+/// A copy from before the start of the output: Go and zlib refuse it, other libraries copy zeros.
+#[test]
+fn a_copy_from_nowhere_is_refused() {
+    // One block of the fixed code: the letter a, three bytes from 25 before, the end.
+    let stored = Some(vec![0x4b, 0x04, 0x4a, 0x00, 0x00]);
+    let copied = ZipEntry { deflate: true, crc: Some(0), stored, ..entry(&named("a"), "a\0\0\0") };
+    assert!(check(&write_zip(std::slice::from_ref(&copied))).unwrap_err().ends_with("flate: corrupt input"));
+    // The same block without the copy is fine.
+    let plain = ZipEntry { stored: Some(vec![0x4b, 0x04, 0x00]), ..entry(&named("a"), "a") };
+    check(&write_zip(&[ZipEntry { deflate: true, ..plain }])).unwrap();
+}
+
 #[test]
 fn an_unset_checksum_is_forgiven_without_a_descriptor() {
     let unset = ZipEntry { crc: Some(0), ..entry(&named("a"), "content") };

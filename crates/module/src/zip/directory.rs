@@ -33,8 +33,8 @@ impl Entry {
     }
 }
 
-/// The largest central directory that is read, in bytes. `go` has no such limit; that of the largest
-/// modules takes a tenth of it.
+/// The largest central directory that is read, in bytes. `go` has no such limit; that of a whole Go
+/// distribution takes 2 MiB.
 const MAX_DIRECTORY: u64 = 64 << 20;
 
 const HEADER_LEN: usize = 46;

@@ -11,6 +11,8 @@ pub(crate) struct ZipEntry {
     pub(crate) content: Vec<u8>,
     pub(crate) deflate: bool,
     pub(crate) descriptor: bool,
+    /// What stands in the file in place of the content, compressed or not.
+    pub(crate) stored: Option<Vec<u8>>,
     /// Declared in place of the true size.
     pub(crate) size: Option<u32>,
     /// Declared in place of the true checksum.
@@ -48,7 +50,11 @@ pub(crate) fn write_zip(entries: &[ZipEntry]) -> Vec<u8> {
 
 fn write_entry(zip: &mut Vec<u8>, directory: &mut Vec<u8>, entry: &ZipEntry) {
     let offset = zip.len() as u32;
-    let stored = if entry.deflate { deflate(&entry.content) } else { entry.content.clone() };
+    let stored = match &entry.stored {
+        Some(stored) => stored.clone(),
+        None if entry.deflate => deflate(&entry.content),
+        None => entry.content.clone(),
+    };
     let mut crc = Crc::new();
     crc.update(&entry.content);
     let crc = entry.crc.unwrap_or(crc.sum());
