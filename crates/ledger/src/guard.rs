@@ -1,7 +1,8 @@
 //! The guard file: the largest head that may have been signed, remembered apart from the store.
 //!
-//! Sixteen blocks of [`BLOCK`] bytes. The first holds the log's identity (see [`crate::identity`]), the others are a ring
-//! of heads, each one line of text filled up with spaces:
+//! Sixteen blocks of [`BLOCK`] bytes. The first holds the log's identity in a few lines: name, verifier keys, founding, and
+//! the number of the file itself, which a copy does not have. The others are a ring of heads, each one line of text filled
+//! up with spaces:
 //!
 //! ```text
 //! head <seq> <size> <root> <time> <previous check> <check>

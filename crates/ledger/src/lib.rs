@@ -3,7 +3,7 @@
 //! A log is a sequence of records, each unique by its key, over which a Merkle tree (RFC 6962) grows. Its heads are signed
 //! twice: as the note of a Go checksum database, and as a C2SP tlog-checkpoint. What this crate promises:
 //!
-//! - **Signed ⇒ guarded ⇒ durable.** A head is signed only after its records are durable and after the [guard](guard)
+//! - **Signed ⇒ guarded ⇒ durable.** A head is signed only after its records are durable and after the [guard]
 //!   remembers it in a file of its own. A signature may be lost in a crash; it never exists for what can be lost.
 //! - **One tree.** Never two roots for one size. A store that is behind its guard, or has another tree, is not opened.
 //! - **One record per key.** The first text stays; another one is [`Error::Conflict`].

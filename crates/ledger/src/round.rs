@@ -7,7 +7,7 @@ use crate::store::{Entry, Head, Micros, Round, TileState};
 
 /// What the writer carries from round to round: the head, and the right edge of the tree.
 ///
-/// There is one only for a log whose storage was checked; see [`crate::restore`].
+/// There is one for a log just founded, one after every round, and one from storage only after that was checked.
 #[derive(Clone, Debug)]
 pub struct State {
     pub(crate) head: Head,

@@ -128,7 +128,7 @@ pub enum CommitError {
 
 /// Durable storage of one log, in the log's own words.
 ///
-/// Duties of an implementation, held by [`crate::conformance`]:
+/// Duties of an implementation, held by the `conformance` suite (feature of that name):
 /// - [`Store::commit`] is atomic and durable when it returns `Ok`: after a crash at any moment either all of a round
 ///   is there or none of it, and never a round without all rounds before it.
 /// - Rows at or past `head().size` (left by an interrupted bulk load) are never visible and may be overwritten.
