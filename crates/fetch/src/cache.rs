@@ -94,7 +94,7 @@ impl Default for CacheOptions {
 ///
 /// A tree made by others (the `cache/download` directory of a module cache) can be dropped in: its files are admitted
 /// when they are first asked for. Below the root, names beginning with a dot are the cache's own. One process at a time
-/// may use a root. Clones share everything.
+/// may use a root, and nothing else may change files below it meanwhile. Clones share everything.
 #[derive(Clone)]
 pub struct Cache {
     shared: Arc<Shared>,

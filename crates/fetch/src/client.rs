@@ -49,6 +49,7 @@ pub struct ClientOptions {
     /// How this program calls itself to upstreams, `quipu/<version>`.
     pub user_agent: String,
     /// This instance in the hop header, unique among all that might ask each other: printable ASCII without commas.
+    /// Every upstream sees it, so it should be random rather than a name.
     pub instance: String,
     /// The authorities that the operator named.
     pub named: Named,

@@ -1,4 +1,52 @@
 //! Where modules come from: upstream proxies and the cache in front of them.
+//!
+//! [`Upstream`] is the one trait: five questions about modules. [`Proxy`] answers them from another GOPROXY (over HTTP or
+//! from a directory), [`Chain`] from a list of places by the rules of `go help goproxy`, and [`Cache`] from a file tree
+//! that it fills from any of these. What enters the tree is first shown to an [`Admit`], which knows what the hashes must
+//! be. [`Database`] finds a checksum database the way the `go` command does. All that leaves this machine goes through
+//! one [`Client`], and nothing that matches the private patterns of the [`Policy`] leaves at all.
+//!
+//! # The tree
+//!
+//! Below the root of a [`Cache`] lies what `go help goproxy` describes for `file://` proxies, so the directory is one:
+//!
+//! ```text
+//! <escaped module>/@v/list                    versions, one a line: all that were ever seen
+//! <escaped module>/@v/<escaped version>.info  for ever; likewise .mod and .zip
+//! <escaped module>/@v/<version>.zip.ok        by whom these bytes were admitted, and which; likewise .mod.ok
+//! <escaped module>/@v/<escaped query>.info    what a branch stood for when last asked
+//! <escaped module>/@latest                    what was the latest version when last asked
+//! .staging/                                   files not yet whole or not yet admitted
+//! .evidence/                                  files that were refused, and why
+//! ```
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//! use quipu_fetch::{AdmitAll, Cache, CacheOptions, Chain, Client, ClientOptions, FileKind, Policy};
+//! use quipu_module::ProxyList;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let upstream = tempfile::tempdir()?;
+//! # let root = tempfile::tempdir()?;
+//! # let versions = upstream.path().join("example.com/m/@v");
+//! # std::fs::create_dir_all(&versions)?;
+//! # std::fs::write(versions.join("v1.0.0.mod"), "module example.com/m\n")?;
+//! let list = ProxyList::parse(&format!("file://{}", upstream.path().display()))?;
+//! let client = Client::new(ClientOptions::default())?;
+//! let chain = Chain::new(list.entries(), &client, &Arc::new(Policy::default()))?;
+//! let options = CacheOptions { disk_floor: 0, ..CacheOptions::default() };
+//! let cache = Cache::open_root(root.path(), Arc::new(chain), Arc::new(AdmitAll), options)?;
+//!
+//! let version = "example.com/m@v1.0.0".parse()?;
+//! let go_mod = cache.file(&version, FileKind::GoMod).await?;
+//! assert_eq!(go_mod.bytes().await?, "module example.com/m\n");
+//! assert!(root.path().join("example.com/m/@v/v1.0.0.mod").exists());
+//! # Ok(())
+//! # }
+//! ```
 
 mod cache;
 mod chain;

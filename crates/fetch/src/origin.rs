@@ -276,7 +276,24 @@ async fn public_text(response: Response, host: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_base_or_an_error_and_shows_no_password(
+            text in "(https?://)?[a-z0-9:@/.%\\[\\]-]{0,30}",
+            any in ".*",
+            host in "[a-z]{1,8}(\\.[a-z]{1,8}){0,2}",
+        ) {
+            let _ = (Base::parse(&text), Base::parse(&any));
+            let base = Base::parse(&format!("https://name:Sesame@{host}/x")).unwrap();
+            let shown = format!("{base} {base:?}");
+            prop_assert!(!shown.contains("Sesame"));
+            prop_assert_eq!(base.to_string(), format!("https://{}/x", host));
+        }
+    }
 
     #[test]
     fn bases_parse_and_hide_credentials() {

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The patterns of module paths that must not be sent to others.
 ///
-/// Nothing in this crate can ask an upstream for a module without a [`Place`], and a place is only made here, after
+/// Nothing in this crate can ask an upstream for a module without a place to ask at, and a place is only made here, after
 /// the patterns were consulted on the plain (unescaped) path.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
@@ -92,7 +92,22 @@ fn private(path: &ModulePath, whom: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_a_database_may_be_asked_is_plain(path in "/?(lookup|tile|latest|supported)?[a-zA-Z0-9/.!@%_ -]{0,40}", any in ".*") {
+            for path in [path, any] {
+                if let Ok(place) = policy("corp.example", "").database(&path) {
+                    prop_assert!(!place.relative().split('/').any(|element| matches!(element, "" | "." | "..")));
+                    prop_assert_eq!(place.encoded(), place.relative());
+                    prop_assert!(!place.relative().contains("corp.example/"));
+                }
+            }
+        }
+    }
 
     fn policy(no_proxy: &str, no_database: &str) -> Policy {
         Policy::new(Patterns::new(no_proxy), Patterns::new(no_database))

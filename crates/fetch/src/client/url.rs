@@ -238,7 +238,31 @@ fn is_printable(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn urls_print_as_they_parse(text in "https?://[a-z0-9.:\\[\\]@-]{0,20}[!-~]{0,20}", location in ".{0,40}") {
+            if let Some(url) = Url::parse(&text) {
+                prop_assert_eq!(Url::parse(&url.to_string()), Some(url.clone()));
+                prop_assert!(url.to_uri().is_some());
+                if let Some(target) = url.resolve(&location) {
+                    prop_assert_eq!(Url::parse(&target.to_string()), Some(target));
+                }
+            }
+        }
+
+        #[test]
+        fn encoded_elements_decode_and_stay_one_element(element in ".{0,40}") {
+            let encoded = encode_element(&element);
+            prop_assert!(!encoded.contains(['/', '?', '#', ' ']));
+            prop_assert_eq!(decode_percent(&encoded), Some(element.into_bytes()));
+            let joined = Url::parse("https://a.example/base").unwrap().join(&encoded);
+            prop_assert_eq!(Url::parse(&joined.to_string()), Some(joined));
+        }
+    }
 
     #[test]
     fn urls_parse_and_format() {

@@ -9,3 +9,4 @@ mod go;
 mod proxy;
 mod recovery;
 mod support;
+mod tls;

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 /// What to answer.
 #[derive(Clone, Debug)]
@@ -97,6 +99,29 @@ impl Server {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        Self::run(url, listener, |stream, state| async move { serve(stream, state).await })
+    }
+
+    /// The same behind TLS, for the host `localhost`.
+    pub(crate) async fn start_tls(config: ServerConfig) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::run(url, listener, move |stream, state| {
+            let handshake = acceptor.accept(stream);
+            async move {
+                if let Ok(stream) = handshake.await {
+                    serve(stream, state).await;
+                }
+            }
+        })
+    }
+
+    fn run<F, S>(url: String, listener: TcpListener, serve: F) -> Self
+    where
+        F: Fn(TcpStream, Arc<State>) -> S + Send + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
         let state = Arc::new(State::default());
         let accepting = tokio::spawn({
             let state = state.clone();
@@ -144,7 +169,7 @@ impl Drop for Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, state: Arc<State>) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, state: Arc<State>) {
     while let Some(request) = read_head(&mut stream).await {
         let path = request.path.clone();
         state.seen.lock().unwrap().push(request);
@@ -157,7 +182,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
     }
 }
 
-async fn read_head(stream: &mut TcpStream) -> Option<Seen> {
+async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Seen> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -171,7 +196,7 @@ async fn read_head(stream: &mut TcpStream) -> Option<Seen> {
 }
 
 /// Sends the reply; whether the connection may go on.
-async fn answer(stream: &mut TcpStream, reply: &Reply) -> bool {
+async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, reply: &Reply) -> bool {
     sleep(reply.delay).await;
     let mut head = format!("HTTP/1.1 {} Scripted\r\n", reply.status);
     for (name, value) in &reply.headers {
@@ -192,5 +217,5 @@ async fn answer(stream: &mut TcpStream, reply: &Reply) -> bool {
         }
         sleep(pause).await;
     }
-    reply.length == Some(body.len() as u64)
+    stream.flush().await.is_ok() && reply.length == Some(body.len() as u64)
 }
