@@ -19,6 +19,13 @@ pub(crate) struct Writer {
     stopped: Option<String>,
 }
 
+impl Writer {
+    /// Whether a commit failed, so that nobody knows what the disk holds.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.stopped.is_some()
+    }
+}
+
 /// Key hashes looked up at once, so that a large round pins few blocks in memory.
 const CHAINS_AT_ONCE: usize = 1024;
 
@@ -69,8 +76,9 @@ impl RocksStore {
     fn check_room(&self, round: &Round) -> Result<(), CommitError> {
         let texts: usize = round.records.iter().map(|(_, entry)| entry.text().len()).sum();
         let need = self.options.reserve_bytes.saturating_add(2 * texts as u64);
-        let volume = rustix::fs::statvfs(&self.path)
-            .map_err(|error| CommitError::Full(format!("free space of {}: {error}", self.path.display())))?;
+        let volume = rustix::fs::statvfs(self.db.path()).map_err(|error| {
+            CommitError::Full(format!("free space of {}: {error}", self.db.path().display()))
+        })?;
         let free = volume.f_bavail.saturating_mul(volume.f_frsize);
         if free < need {
             return Err(CommitError::Full(format!("{free} bytes are free, {need} are needed")));

@@ -14,6 +14,7 @@
 
 mod commit;
 mod copy;
+mod framing;
 mod open;
 mod row;
 mod scrub;

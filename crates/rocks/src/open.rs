@@ -6,11 +6,11 @@ use std::path::Path;
 use std::{fs, io, thread, time::Duration};
 
 use quipu_ledger::ReadError;
-use rocksdb::{Cache, DB, ErrorKind};
+use rocksdb::{Cache, DB, ErrorKind, WriteOptions};
 
-use crate::row::{FORMAT, FORMAT_KEY};
-use crate::store::read_error;
-use crate::tuning::{self, Options};
+use crate::row::{self, FORMAT, FORMAT_KEY};
+use crate::store::{missing, read_error};
+use crate::tuning::{self, Options, RECORD};
 
 /// Why a store did not open.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +36,17 @@ pub enum OpenError {
 const READ_ONLY_TRIES: u32 = 20;
 
 /// Opens for writing, creating what is missing.
-pub(crate) fn open(path: &Path, options: &Options, cache: &Cache) -> Result<DB, OpenError> {
-    let db =
-        DB::open_cf_descriptors(&tuning::database(options, false), path, tuning::families(options, cache))
-            .map_err(open_error)?;
+pub(crate) fn open(
+    path: &Path,
+    settings: &rocksdb::Options,
+    cache: &Cache,
+    options: &Options,
+) -> Result<DB, OpenError> {
+    let db = DB::open_cf_descriptors(settings, path, tuning::families(options, cache)).map_err(open_error)?;
     match db.get(FORMAT_KEY).map_err(read_error)? {
         Some(format) => check_format(&format)?,
         None if db.latest_sequence_number() == 0 => {
-            let mut sync = rocksdb::WriteOptions::default();
+            let mut sync = WriteOptions::default();
             sync.set_sync(true);
             db.put_opt(FORMAT_KEY, FORMAT, &sync).map_err(read_error)?;
         }
@@ -58,16 +61,16 @@ pub(crate) fn open(path: &Path, options: &Options, cache: &Cache) -> Result<DB, 
 /// moved rows from the log into a new table: the opened view would have a hole. So the set of files must be the
 /// same before and after; else it is done again. Once open, every table is held by an open file and the view stays
 /// good whatever the writer deletes.
-pub(crate) fn open_read_only(path: &Path, options: &Options, cache: &Cache) -> Result<DB, OpenError> {
-    let mut last = OpenError::Moving(READ_ONLY_TRIES);
+pub(crate) fn open_read_only(
+    path: &Path,
+    settings: &rocksdb::Options,
+    cache: &Cache,
+    options: &Options,
+) -> Result<DB, OpenError> {
     for attempt in 0..READ_ONLY_TRIES {
         let before = data_files(path)?;
-        let opened = DB::open_cf_descriptors_read_only(
-            &tuning::database(options, true),
-            path,
-            tuning::families(options, cache),
-            false,
-        );
+        let opened =
+            DB::open_cf_descriptors_read_only(settings, path, tuning::families(options, cache), false);
         if before == data_files(path)? {
             let db = opened.map_err(open_error)?;
             return match db.get(FORMAT_KEY).map_err(read_error)? {
@@ -75,12 +78,32 @@ pub(crate) fn open_read_only(path: &Path, options: &Options, cache: &Cache) -> R
                 None => Err(OpenError::Missing(path.display().to_string())),
             };
         }
-        if let Err(error) = opened {
-            last = open_error(error);
-        }
         thread::sleep(Duration::from_millis(u64::from(attempt + 1) * 10));
     }
-    Err(last)
+    Err(OpenError::Moving(READ_ONLY_TRIES))
+}
+
+/// Checks that the tables hold every `record` row from the first to that of record `size - 1`, by the ranges RocksDB
+/// has in memory.
+///
+/// A manifest whose end is lost opens without a word: the tables named there are not missed, and the newer head comes
+/// out of the write-ahead log. Tables are written out for all families together, so one that is lost leaves a gap
+/// here.
+pub(crate) fn check_cover(db: &DB, size: u64) -> Result<(), ReadError> {
+    let row = |key: Option<Vec<u8>>| key.and_then(|key| key.try_into().ok()).map(u64::from_be_bytes);
+    let mut ranges: Vec<(u64, u64)> = db
+        .live_files()
+        .map_err(read_error)?
+        .into_iter()
+        .filter(|file| file.column_family_name == RECORD)
+        .map(|file| row(file.start_key).zip(row(file.end_key)))
+        .collect::<Option<_>>()
+        .ok_or_else(|| ReadError::Corrupt("malformed record row".into()))?;
+    ranges.sort_unstable();
+    let covered = ranges.iter().try_fold(0, |next, (start, end)| {
+        if *start <= next { Ok(next.max(end.saturating_add(1))) } else { Err(missing(next * row::RUN)) }
+    })?;
+    if covered < size.div_ceil(row::RUN) { Err(missing(covered * row::RUN)) } else { Ok(()) }
 }
 
 fn check_format(format: &[u8]) -> Result<(), OpenError> {
@@ -114,13 +137,14 @@ fn data_files(path: &Path) -> Result<BTreeSet<OsString>, OpenError> {
 }
 
 fn open_error(error: rocksdb::Error) -> OpenError {
-    let text = error.to_string();
+    let kind = error.kind();
     // RocksDB has no kind of its own for these two.
+    let text = error.as_ref();
     if text.contains("lock hold") || text.contains("While lock file") {
-        return OpenError::Busy(text);
+        return OpenError::Busy(error.into_string());
     }
-    if error.kind() == ErrorKind::InvalidArgument && text.contains("Column families not opened") {
-        return OpenError::Format(text);
+    if kind == ErrorKind::InvalidArgument && text.contains("Column families not opened") {
+        return OpenError::Format(error.into_string());
     }
     read_error(error).into()
 }

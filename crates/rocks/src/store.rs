@@ -1,12 +1,12 @@
 //! The store: how each question of the engine becomes reads of rows.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 use quipu_ledger::{CommitError, Head, Notes, ReadError, Record, Round, Store};
-use rocksdb::{Cache, ColumnFamily, DB, DBPinnableSlice, ErrorKind, ReadOptions};
+use rocksdb::{Cache, ColumnFamily, DB, DBPinnableSlice, ErrorKind, FlushOptions, ReadOptions};
 
 use crate::commit::Writer;
 use crate::open::{self, OpenError};
@@ -19,8 +19,9 @@ use crate::tuning::{self, Options};
 /// was when it was opened.
 pub struct RocksStore {
     pub(crate) db: DB,
+    /// What the database was opened with; holds its counters.
+    pub(crate) settings: rocksdb::Options,
     pub(crate) cache: Cache,
-    pub(crate) path: PathBuf,
     pub(crate) options: Options,
     pub(crate) read: ReadOptions,
     pub(crate) hash: fn(&[u8]) -> KeyHash,
@@ -32,6 +33,8 @@ pub struct RocksStore {
 
 impl RocksStore {
     /// Opens the store in the directory `path` for writing and creates it if there is none.
+    ///
+    /// What it shows is durable: RocksDB writes what it replays from its log into synced tables first.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -45,9 +48,9 @@ impl RocksStore {
     /// # Errors
     /// See [`OpenError`].
     pub fn open_read_only(path: impl AsRef<Path>, options: &Options) -> Result<Self, OpenError> {
-        let cache = cache(options);
-        let db = open::open_read_only(path.as_ref(), options, &cache)?;
-        Self::loaded(db, cache, path.as_ref(), options, row::key_hash)
+        let (settings, cache) = (tuning::database(options, true), cache(options));
+        let db = open::open_read_only(path.as_ref(), &settings, &cache, options)?;
+        Self::loaded(db, settings, cache, options, row::key_hash)
     }
 
     pub(crate) fn open_hashed(
@@ -55,17 +58,18 @@ impl RocksStore {
         options: &Options,
         hash: fn(&[u8]) -> KeyHash,
     ) -> Result<Self, OpenError> {
-        let cache = cache(options);
-        let db = open::open(path, options, &cache)?;
-        let mut store = Self::loaded(db, cache, path, options, hash)?;
+        let (settings, cache) = (tuning::database(options, false), cache(options));
+        let db = open::open(path, &settings, &cache, options)?;
+        let mut store = Self::loaded(db, settings, cache, options, hash)?;
+        open::check_cover(&store.db, store.size())?;
         store.writer = Some(Mutex::new(store.load_writer()?));
         Ok(store)
     }
 
     fn loaded(
         db: DB,
+        settings: rocksdb::Options,
         cache: Cache,
-        path: &Path,
         options: &Options,
         hash: fn(&[u8]) -> KeyHash,
     ) -> Result<Self, OpenError> {
@@ -75,8 +79,8 @@ impl RocksStore {
         };
         Ok(Self {
             db,
+            settings,
             cache,
-            path: path.to_owned(),
             options: options.clone(),
             read: ReadOptions::default(),
             hash,
@@ -164,10 +168,23 @@ impl Store for RocksStore {
     }
 }
 
+impl Drop for RocksStore {
+    /// Writes the rows in memory out to tables, so that the next start has nothing to replay. They are in the log
+    /// already: where this fails, nothing is lost. A writer that stopped leaves everything as it is on the disk.
+    fn drop(&mut self) {
+        let Some(writer) = &mut self.writer else { return };
+        if writer.get_mut().is_ok_and(|writer| !writer.has_stopped()) {
+            let families: Vec<&ColumnFamily> =
+                tuning::FAMILIES.iter().filter_map(|name| self.db.cf_handle(name)).collect();
+            let _ = self.db.flush_cfs_opt(&families, &FlushOptions::default());
+        }
+    }
+}
+
 impl std::fmt::Debug for RocksStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RocksStore")
-            .field("path", &self.path)
+            .field("path", &self.db.path())
             .field("size", &self.size())
             .finish_non_exhaustive()
     }
@@ -183,7 +200,7 @@ pub(crate) fn position(index: u64) -> usize {
     usize::try_from(index % RUN).unwrap_or(0)
 }
 
-fn missing(index: u64) -> ReadError {
+pub(crate) fn missing(index: u64) -> ReadError {
     ReadError::Corrupt(format!("record {index} is missing"))
 }
 

@@ -6,8 +6,11 @@ use bytes::Bytes;
 use quipu_ledger::{CommitError, Entry, Head, Micros, Notes, ReadError, Round, Store, TileState};
 use quipu_tlog::Hash;
 
+use rocksdb::Cache;
+
 use crate::row::{self, KeyHash};
 use crate::{OpenError, Options, RocksStore};
+use crate::{open, tuning};
 
 fn key(i: u64) -> String {
     format!("example.com/module/number{i} v1.{i}.0 ")
@@ -39,7 +42,7 @@ fn options() -> Options {
     Options { cache_bytes: 4 << 20, wal_bytes: 1 << 20, reserve_bytes: 0, jobs: 1 }
 }
 
-fn open(path: &Path) -> RocksStore {
+fn opened(path: &Path) -> RocksStore {
     RocksStore::open(path, &options()).unwrap()
 }
 
@@ -75,7 +78,7 @@ fn check(store: &RocksStore, size: u64) {
 #[test]
 fn what_was_committed_is_there_and_after_opening_again() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = opened(dir.path());
     assert_eq!(store.head().unwrap(), None);
     assert_eq!(store.find(b"nothing ").unwrap(), None);
     let size = fill(&store, 25);
@@ -87,7 +90,7 @@ fn what_was_committed_is_there_and_after_opening_again() {
     assert_eq!(store.notes(2).unwrap(), None);
     drop(store);
 
-    let store = open(dir.path());
+    let store = opened(dir.path());
     check(&store, size);
     store.commit(size, &round(size, size + 100)).unwrap();
     check(&store, size + 100);
@@ -96,7 +99,7 @@ fn what_was_committed_is_there_and_after_opening_again() {
 #[test]
 fn a_round_at_another_size_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = opened(dir.path());
     let size = fill(&store, 8);
     for wrong in [0, size - 1, size + 1] {
         let error = store.commit(wrong, &round(wrong, wrong + 5)).unwrap_err();
@@ -112,7 +115,7 @@ fn a_round_at_another_size_changes_nothing() {
 #[test]
 fn a_round_that_contradicts_itself_stops_the_writer_and_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = opened(dir.path());
     let size = fill(&store, 8);
     let mut bad = round(size, size + 2);
     bad.head.size += 1;
@@ -120,7 +123,7 @@ fn a_round_that_contradicts_itself_stops_the_writer_and_is_not_written() {
     assert!(matches!(store.commit(size, &round(size, size + 1)), Err(CommitError::Unknown(_))));
     check(&store, size);
     drop(store);
-    let store = open(dir.path());
+    let store = opened(dir.path());
     store.commit(size, &round(size, size + 1)).unwrap();
     check(&store, size + 1);
 }
@@ -128,12 +131,12 @@ fn a_round_that_contradicts_itself_stops_the_writer_and_is_not_written() {
 #[test]
 fn a_full_volume_is_refused_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
-    let size = fill(&open(dir.path()), 8);
+    let size = fill(&opened(dir.path()), 8);
     let store = RocksStore::open(dir.path(), &Options { reserve_bytes: u64::MAX, ..options() }).unwrap();
     assert!(matches!(store.commit(size, &round(size, size + 1)), Err(CommitError::Full(_))));
     check(&store, size);
     drop(store);
-    let store = open(dir.path());
+    let store = opened(dir.path());
     store.commit(size, &round(size, size + 1)).unwrap();
     check(&store, size + 1);
 }
@@ -189,7 +192,7 @@ fn rows_past_the_head_are_invisible_and_overwritten() {
 #[test]
 fn a_second_writer_and_an_unknown_format_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = opened(dir.path());
     let size = fill(&store, 8);
     assert!(matches!(RocksStore::open(dir.path(), &options()), Err(OpenError::Busy(_))));
     store.db.put(row::FORMAT_KEY, b"quipu rocks 2\n").unwrap();
@@ -208,7 +211,7 @@ fn read_only_beside_a_writer_sees_one_moment_and_disturbs_nothing() {
     assert!(matches!(RocksStore::open_read_only(&missing, &options()), Err(OpenError::Missing(_))));
     assert!(!missing.exists());
 
-    let store = open(dir.path());
+    let store = opened(dir.path());
     let size = fill(&store, 20);
     let names = || {
         let mut names: Vec<_> =
@@ -236,16 +239,38 @@ fn read_only_beside_a_writer_sees_one_moment_and_disturbs_nothing() {
     );
 }
 
+/// As after a manifest lost its end: a table is not named any more, and the head is that of later rounds.
+#[test]
+fn a_gap_between_tables_is_refused() {
+    for lost in [3, 0, 9] {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = tuning::database(&options(), false);
+        let db = open::open(dir.path(), &settings, &Cache::new_lru_cache(1 << 20), &options()).unwrap();
+        let mut run = Vec::new();
+        (0..row::RUN).for_each(|i| row::push_slot(&mut run, i, &entry(i)));
+        for table in (0..10_u64).filter(|table| *table != lost) {
+            for row in table * 5..table * 5 + 5 {
+                db.put_cf(db.cf_handle(tuning::RECORD).unwrap(), row.to_be_bytes(), &run).unwrap();
+            }
+            db.flush_cf(db.cf_handle(tuning::RECORD).unwrap()).unwrap();
+        }
+        db.put(row::HEAD_KEY, row::format_head(&round(0, 50 * row::RUN).head)).unwrap();
+        drop(db);
+        let refused = RocksStore::open(dir.path(), &options()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("record {} is missing", lost * 5 * row::RUN)), "{refused}");
+    }
+}
+
 #[test]
 fn a_checkpoint_is_a_store_of_that_moment() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir.path().join("a"));
+    let store = opened(&dir.path().join("a"));
     let size = fill(&store, 20);
     let copy = dir.path().join("b");
     store.checkpoint(&copy).unwrap();
     assert!(matches!(store.checkpoint(&copy), Err(ReadError::Io(_))));
     store.commit(size, &round(size, size + 10)).unwrap();
-    let copy = open(&copy);
+    let copy = opened(&copy);
     check(&copy, size);
     copy.commit(size, &round(size, size + 3)).unwrap();
     check(&copy, size + 3);

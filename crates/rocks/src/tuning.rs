@@ -2,7 +2,7 @@
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType, DBRecoveryMode,
-    InfoLogger, LogLevel,
+    InfoLogger, LogLevel, statistics::StatsLevel,
 };
 
 /// The families, by name.
@@ -58,6 +58,9 @@ pub(crate) fn database(options: &Options, read_only: bool) -> rocksdb::Options {
     db.set_stats_persist_period_sec(0);
     db.set_manifest_preallocation_size(64 << 10);
     if read_only {
+        // Counts checksum mismatches, also those that RocksDB shrugs off.
+        db.enable_statistics();
+        db.set_statistics_level(StatsLevel::ExceptHistogramOrTimers);
         // The log file of the running server must stay where it is.
         db.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
     } else {
