@@ -33,7 +33,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 96 << 20, wal_bytes: 64 << 20, reserve_bytes: 32 << 20, jobs: 2 }
+        Self { cache_bytes: 64 << 20, wal_bytes: 48 << 20, reserve_bytes: 32 << 20, jobs: 2 }
     }
 }
 
