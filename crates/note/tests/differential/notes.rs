@@ -46,6 +46,12 @@ fn body(rng: &mut Rng) -> String {
     body
 }
 
+/// A good signature line.
+fn good_line(signer: &SignerKey, body: &str) -> String {
+    let blob = [&signer.id().as_u32().to_be_bytes(), signer.sign(body.as_bytes()).as_slice()].concat();
+    format!("— {} {}\n", signer.name(), encode(&blob))
+}
+
 /// A signature line, of `signer` or of nobody.
 fn line(rng: &mut Rng, signer: &SignerKey, body: &str) -> String {
     let other = body.replace('\n', "\n\n");
@@ -79,12 +85,13 @@ fn signed(rng: &mut Rng) -> (Vec<u8>, Vec<&'static SignerKey>) {
     let body = body(rng);
     let mut message = body.clone() + "\n";
     let mut known = Vec::new();
-    // Up to just beyond a hundred signatures.
-    let lines = if rng.one_in(200) { rng.between(98, 103) } else { rng.below(5) };
+    // Now and then about as many good signatures as there may be.
+    let many = rng.one_in(200);
+    let lines = if many { rng.between(98, 103) } else { rng.below(5) };
     for _ in 0..lines {
         let signer = any_signer(rng);
-        let line = line(rng, signer, &body);
-        for _ in 0..(if rng.one_in(8) { 2 } else { 1 }) {
+        let line = if many { good_line(signer, &body) } else { line(rng, signer, &body) };
+        for _ in 0..(if !many && rng.one_in(8) { 2 } else { 1 }) {
             message += &line;
         }
         if rng.below(3) > 0 {
@@ -94,7 +101,7 @@ fn signed(rng: &mut Rng) -> (Vec<u8>, Vec<&'static SignerKey>) {
     if rng.one_in(6) {
         known.push(any_signer(rng));
     }
-    if rng.below(20) > 0 {
+    if many || rng.below(20) > 0 {
         known.sort_by_key(|k| k.verifier().to_string());
         known.dedup_by_key(|k| k.verifier().to_string());
     }
