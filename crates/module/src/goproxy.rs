@@ -193,8 +193,11 @@ fn key_name(key: &str) -> Option<&str> {
     (!name.is_empty() && good_id && !data.is_empty()).then_some(name)
 }
 
-/// Host or host/path, nothing that `https://<name>` would read as something else, and nothing escaped.
+/// Host or host/path, nothing that `https://<name>` would read as something else, and nothing that is or
+/// would have to be escaped.
 fn is_database_name(name: &str) -> bool {
     let plain = !name.contains(['?', '#', '@', '%']) && !name.ends_with('/') && !name.starts_with('/');
-    plain && BaseUrl::parse(&format!("https://{name}")).is_ok()
+    let path = name.split_once('/').map_or("", |(_, path)| path);
+    let unescaped = |b: u8| b.is_ascii_alphanumeric() || b"-_.~$&,/:;=".contains(&b);
+    plain && path.bytes().all(unescaped) && BaseUrl::parse(&format!("https://{name}")).is_ok()
 }

@@ -35,7 +35,8 @@ impl BaseUrl {
 
     /// Whether the text is scheme, `://` and path, without host, query and fragment.
     pub(crate) fn is_path_only(&self) -> bool {
-        let rest = self.text.split_once("://").map(|(_, rest)| rest.strip_suffix('#').unwrap_or(rest));
+        let rest = self.text.get(self.scheme.len()..).and_then(|rest| rest.strip_prefix("://"));
+        let rest = rest.map(|rest| rest.strip_suffix('#').unwrap_or(rest));
         rest.is_some_and(|path| (path.is_empty() || path.starts_with('/')) && !path.contains(['?', '#']))
     }
 }
@@ -73,10 +74,10 @@ fn mask_any_user_info(text: &str) -> String {
 }
 
 fn parse(text: &str) -> Result<BaseUrl, String> {
-    if text.bytes().any(|b| b < 0x20 || b == 0x7f) {
+    let (before_fragment, fragment) = text.split_once('#').unwrap_or((text, ""));
+    if before_fragment.bytes().any(|b| b < 0x20 || b == 0x7f) {
         return Err("net/url: invalid control character in URL".into());
     }
-    let (before_fragment, fragment) = text.split_once('#').unwrap_or((text, ""));
     let (scheme, rest_of_text) = split_scheme(before_fragment)?;
     let mut url = BaseUrl { text: text.to_owned(), scheme: scheme.to_ascii_lowercase(), user_info: None };
     let hierarchy = rest_of_text.split_once('?').map_or(rest_of_text, |(hierarchy, _)| hierarchy);
@@ -142,8 +143,28 @@ fn check_ip_literal(host: &str) -> Result<(), String> {
     let (inside, port) = host.rsplit_once(']').ok_or("missing ']' in host")?;
     check_port(port)?;
     let inside = inside.trim_start_matches('[');
-    let address = inside.split_once("%25").map_or(inside, |(address, _)| address);
-    address.parse::<Ipv6Addr>().map(drop).map_err(|_| format!("invalid host: {}", quote(inside)))
+    let (address, zone) = inside.split_once("%25").map_or((inside, None), |(address, z)| (address, Some(z)));
+    if let Some(zone) = zone {
+        check_zone(zone)?;
+    }
+    let good = address.parse::<Ipv6Addr>().is_ok() && zone != Some("");
+    if good { Ok(()) } else { Err(format!("invalid host: {}", quote(inside))) }
+}
+
+/// The zone of an address may be written with escapes, but only of what a host may have, `%` and space.
+fn check_zone(zone: &str) -> Result<(), String> {
+    check_percent(zone)?;
+    let (plain, escaped) = zone.split_once('%').unwrap_or((zone, ""));
+    check_plain_host(plain)?;
+    for part in escaped.split('%').filter(|part| !part.is_empty()) {
+        let (digits, plain) = part.split_at_checked(2).unwrap_or((part, ""));
+        let byte = u8::from_str_radix(digits, 16).unwrap_or_default();
+        if !(byte.is_ascii() && (b"% ".contains(&byte) || is_host_char(byte.into()))) {
+            return Err(format!("invalid URL escape {}", quote(format!("%{digits}"))));
+        }
+        check_plain_host(plain)?;
+    }
+    Ok(())
 }
 
 fn check_port(port: &str) -> Result<(), String> {
@@ -152,17 +173,26 @@ fn check_port(port: &str) -> Result<(), String> {
     if good { Ok(()) } else { Err(format!("invalid port {} after host", quote(port))) }
 }
 
-/// In a host, `%` may only stand for bytes above 0x7F.
+/// In a host, escapes may only stand for bytes above 0x7F and for `%` itself.
 fn check_host_chars(host: &str) -> Result<(), String> {
     check_percent(host)?;
-    if let Some((_, bad)) = host.split_once('%').filter(|(_, rest)| rest.starts_with(|c: char| c < '8')) {
+    let bad = |rest: &&str| rest.starts_with(|c: char| c < '8') && !rest.starts_with("25");
+    if let Some(bad) = host.split('%').skip(1).find(bad) {
         return Err(format!("invalid URL escape {}", quote(format!("%{}", bad.get(..2).unwrap_or(bad)))));
     }
-    let good = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "-_.~!$&'()*+,;=:[]<>\"%".contains(c);
-    match host.chars().find(|&c| !good(c)) {
+    host.split('%').try_for_each(check_plain_host)
+}
+
+/// Characters of a host or zone, escapes left out.
+fn check_plain_host(text: &str) -> Result<(), String> {
+    match text.chars().find(|&c| !is_host_char(c)) {
         Some(c) => Err(format!("invalid character {} in host name", quote(c.to_string()))),
         None => Ok(()),
     }
+}
+
+fn is_host_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || !c.is_ascii() || "-_.~!$&'()*+,;=:[]<>\"".contains(c)
 }
 
 /// Every `%` is followed by two hex digits.

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -42,14 +43,16 @@ var cleanup []func()
 // A requestError says that the caller, not the input under test, is at fault.
 type requestError string
 
+// table holds every op by its name.
+var table = map[string]op{}
+
+// register adds ops to the table; each file of ops does so for its own.
+func register(ops map[string]op) {
+	maps.Copy(table, ops)
+}
+
 func main() {
-	table := map[string]op{}
-	for _, ops := range []map[string]op{noteOps, tlogOps, moduleOps, zipOps, modfileOps} {
-		for name, f := range ops {
-			table[name] = f
-		}
-	}
-	err := serve(table, os.Stdin, os.Stdout)
+	err := serve(os.Stdin, os.Stdout)
 	for _, f := range cleanup {
 		f()
 	}
@@ -60,7 +63,7 @@ func main() {
 }
 
 // serve answers requests until the end of input.
-func serve(table map[string]op, r io.Reader, w io.Writer) error {
+func serve(r io.Reader, w io.Writer) error {
 	in := bufio.NewReaderSize(r, 1<<20)
 	out := bufio.NewWriterSize(w, 1<<20)
 	for {
@@ -71,7 +74,7 @@ func serve(table map[string]op, r io.Reader, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		answer, err := one(table, strings.TrimSuffix(line, "\n"))
+		answer, err := one(strings.TrimSuffix(line, "\n"))
 		if err != nil {
 			return err
 		}
@@ -87,7 +90,7 @@ func serve(table map[string]op, r io.Reader, w io.Writer) error {
 }
 
 // one answers a single request line. The error is for requests that make no sense.
-func one(table map[string]op, line string) (answer string, fault error) {
+func one(line string) (answer string, fault error) {
 	words := strings.Split(line, " ")
 	f, ok := table[words[0]]
 	if !ok {

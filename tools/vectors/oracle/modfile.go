@@ -4,9 +4,11 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-var modfileOps = map[string]op{
-	"modfile.lax":    modfileLax,
-	"modfile.module": modfileModule,
+func init() {
+	register(map[string]op{
+		"modfile.lax":    modfileLax,
+		"modfile.module": modfileModule,
+	})
 }
 
 // modfileLax: go.mod → module path, go version, deprecation (the first two after "+" if

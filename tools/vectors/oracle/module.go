@@ -10,26 +10,28 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-var moduleOps = map[string]op{
-	"module.check-path":        accepts(module.CheckPath),
-	"module.check-import-path": accepts(module.CheckImportPath),
-	"module.check-file-path":   accepts(module.CheckFilePath),
-	"module.escape-path":       maps(module.EscapePath),
-	"module.escape-version":    maps(module.EscapeVersion),
-	"module.unescape-path":     maps(module.UnescapePath),
-	"module.unescape-version":  maps(module.UnescapeVersion),
-	"module.split-path":        moduleSplitPath,
-	"module.check-path-major":  accepts2(module.CheckPathMajor),
-	"module.check":             accepts2(module.Check),
-	"module.canonical-version": moduleCanonicalVersion,
-	"module.match-prefix":      moduleMatchPrefix,
-	"module.sort":              moduleSort,
-	"module.pseudo":            modulePseudo,
-	"module.pseudo-new":        modulePseudoNew,
-	"module.lookup":            moduleLookup,
-	"semver.all":               semverAll,
-	"semver.compare":           semverCompare,
-	"semver.sort":              semverSort,
+func init() {
+	register(map[string]op{
+		"module.check-path":        accepts(module.CheckPath),
+		"module.check-import-path": accepts(module.CheckImportPath),
+		"module.check-file-path":   accepts(module.CheckFilePath),
+		"module.escape-path":       transforms(module.EscapePath),
+		"module.escape-version":    transforms(module.EscapeVersion),
+		"module.unescape-path":     transforms(module.UnescapePath),
+		"module.unescape-version":  transforms(module.UnescapeVersion),
+		"module.split-path":        moduleSplitPath,
+		"module.check-path-major":  accepts2(module.CheckPathMajor),
+		"module.check":             accepts2(module.Check),
+		"module.canonical-version": moduleCanonicalVersion,
+		"module.match-prefix":      moduleMatchPrefix,
+		"module.sort":              moduleSort,
+		"module.pseudo":            modulePseudo,
+		"module.pseudo-new":        modulePseudoNew,
+		"module.lookup":            moduleLookup,
+		"semver.all":               semverAll,
+		"semver.compare":           semverCompare,
+		"semver.sort":              semverSort,
+	})
 }
 
 func accepts(f func(string) error) op {
@@ -46,7 +48,7 @@ func accepts2(f func(a, b string) error) op {
 	}
 }
 
-func maps(f func(string) (string, error)) op {
+func transforms(f func(string) (string, error)) op {
 	return func(args []string) ([]string, error) {
 		need(args, 1)
 		s, err := f(args[0])

@@ -9,14 +9,16 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-var noteOps = map[string]op{
-	"note.vkey":    noteVerifier,
-	"note.skey":    noteSigner,
-	"note.newvkey": noteNewVerifierKey,
-	"note.verify":  noteVerify,
-	"note.open":    noteOpen,
-	"note.sign":    noteSign,
-	"note.resign":  noteResign,
+func init() {
+	register(map[string]op{
+		"note.vkey":    noteVerifier,
+		"note.skey":    noteSigner,
+		"note.newvkey": noteNewVerifierKey,
+		"note.verify":  noteVerify,
+		"note.open":    noteOpen,
+		"note.sign":    noteSign,
+		"note.resign":  noteResign,
+	})
 }
 
 // noteVerifier: vkey → name, hash.

@@ -9,30 +9,32 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-var tlogOps = map[string]op{
-	"tlog.leaf":          tlogLeaf,
-	"tlog.node":          tlogNode,
-	"tlog.hash":          tlogHash,
-	"tlog.index":         tlogIndex,
-	"tlog.split":         tlogSplit,
-	"tlog.stored":        tlogStored,
-	"tlog.root":          tlogRoot,
-	"tlog.prove-record":  tlogProveRecord,
-	"tlog.check-record":  tlogCheckRecord,
-	"tlog.prove-tree":    tlogProveTree,
-	"tlog.check-tree":    tlogCheckTree,
-	"tlog.tile-parse":    tlogTileParse,
-	"tlog.tile-format":   tlogTileFormat,
-	"tlog.tile-at":       tlogTileAt,
-	"tlog.tiles-new":     tlogNewTiles,
-	"tlog.tile-data":     tlogTileData,
-	"tlog.tile-hash":     tlogHashFromTile,
-	"tlog.read":          tlogRead,
-	"tlog.record-parse":  tlogRecordParse,
-	"tlog.record-format": tlogRecordFormat,
-	"tlog.data-tile":     tlogDataTile,
-	"tlog.tree-parse":    tlogTreeParse,
-	"tlog.tree-format":   tlogTreeFormat,
+func init() {
+	register(map[string]op{
+		"tlog.leaf":          tlogLeaf,
+		"tlog.node":          tlogNode,
+		"tlog.hash":          tlogHash,
+		"tlog.index":         tlogIndex,
+		"tlog.split":         tlogSplit,
+		"tlog.stored":        tlogStored,
+		"tlog.root":          tlogRoot,
+		"tlog.prove-record":  tlogProveRecord,
+		"tlog.check-record":  tlogCheckRecord,
+		"tlog.prove-tree":    tlogProveTree,
+		"tlog.check-tree":    tlogCheckTree,
+		"tlog.tile-parse":    tlogTileParse,
+		"tlog.tile-format":   tlogTileFormat,
+		"tlog.tile-at":       tlogTileAt,
+		"tlog.tiles-new":     tlogNewTiles,
+		"tlog.tile-data":     tlogTileData,
+		"tlog.tile-hash":     tlogHashFromTile,
+		"tlog.read":          tlogRead,
+		"tlog.record-parse":  tlogRecordParse,
+		"tlog.record-format": tlogRecordFormat,
+		"tlog.data-tile":     tlogDataTile,
+		"tlog.tree-parse":    tlogTreeParse,
+		"tlog.tree-format":   tlogTreeFormat,
+	})
 }
 
 // tlogLeaf: data → leaf hash.

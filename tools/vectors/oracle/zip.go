@@ -16,14 +16,16 @@ import (
 	"golang.org/x/mod/zip"
 )
 
-var zipOps = map[string]op{
-	"zip.judge":     zipJudge,
-	"zip.hash":      zipHash,
-	"flate.inflate": flateInflate,
-	"dirhash.files": dirhashFiles,
-	"rune.fold":     runeFold,
-	"rune.is":       runeIs,
-	"go.lang":       goLang,
+func init() {
+	register(map[string]op{
+		"zip.judge":     zipJudge,
+		"zip.hash":      zipHash,
+		"flate.inflate": flateInflate,
+		"dirhash.files": dirhashFiles,
+		"rune.fold":     runeFold,
+		"rune.is":       runeIs,
+		"go.lang":       goLang,
+	})
 }
 
 // zipJudge: module path, version, zip → h1, the root go.mod after "+" if there is one, number

@@ -2,6 +2,7 @@
 //! `tools/vectors/README.md` says how to run this.
 
 mod gomod;
+mod goproxy;
 mod paths;
 mod versions;
 mod zip_file;

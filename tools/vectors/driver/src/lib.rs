@@ -8,6 +8,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `QUIPU_ORACLE` | path of the built oracle; unset: the comparison is skipped, loudly |
+//! | `QUIPU_ORACLE_CMDGO` | the same for the oracle made of the go command's source, for the `cmdgo.` operations |
 //! | `QUIPU_SEED` | 64-bit seed of the generators, default 1; `random` takes a fresh one |
 //! | `QUIPU_DIFF_CASES` | cases of each comparison, default 100,000 |
 //!
