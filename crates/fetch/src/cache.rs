@@ -112,6 +112,8 @@ struct Shared {
     known: Recent<Known>,
     /// When answers were last asked for.
     ages: Recent<Age>,
+    /// The lists that were last made; a list that is fresh is served from here.
+    made: Recent<Arc<Vec<Version>>>,
     /// What definitely does not exist, and since when that is known.
     absent: Recent<(Instant, Error)>,
     files: Arc<Flights<()>>,
@@ -123,7 +125,7 @@ struct Shared {
     leftovers: std::sync::Mutex<Vec<PathBuf>>,
 }
 
-/// Bytes for each of the two small bounded maps.
+/// Bytes for each of the small bounded maps.
 const SMALL_MAP: usize = 8 << 20;
 
 impl Cache {
@@ -150,6 +152,7 @@ impl Cache {
                 admit,
                 known: Recent::new(options.memory),
                 ages: Recent::new(SMALL_MAP),
+                made: Recent::new(SMALL_MAP),
                 absent: Recent::new(SMALL_MAP),
                 files: Flights::new(options.max_flights),
                 lists: Flights::new(options.max_flights),

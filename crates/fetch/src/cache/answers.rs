@@ -32,6 +32,10 @@ impl Shared {
     /// The versions of the module: those that upstream lists, those that it ever listed, and those that are here.
     pub(super) async fn list(self: &Arc<Self>, path: &ModulePath) -> Result<Arc<Vec<Version>>> {
         let name = Name::list(path);
+        let fresh = self.ages.get(name.as_str()).is_some_and(|age| self.is_fresh(age));
+        if let Some(made) = self.made.get(name.as_str()).filter(|_| fresh) {
+            return Ok(made);
+        }
         let stored = self.stored_list(path, &name).await?.all(path);
         let renew = || self.clone().renew_list(path.clone());
         self.answer(&self.lists, &name, stored.map(Arc::new), renew).await
@@ -78,7 +82,7 @@ impl Shared {
                 None => flights.join(name.as_str(), renew).await,
             };
         };
-        if age.is_some_and(|age| age.answered) && asked < Some(self.options.fresh) {
+        if age.is_some_and(|age| self.is_fresh(age)) {
             return Ok(stored);
         }
         if asked.is_some_and(|asked| asked < self.options.stale) {
@@ -124,7 +128,24 @@ impl Shared {
             let lines: String = versions.iter().map(|version| format!("{version}\n")).collect();
             self.store(&name, lines).await;
         }
-        Ok(Arc::new(versions))
+        let versions = Arc::new(versions);
+        let bytes = versions.iter().map(|version| version.as_str().len() + size_of::<Version>()).sum();
+        self.made.insert(&name.key(), versions.clone(), bytes);
+        Ok(versions)
+    }
+
+    /// A version was found that the list made last does not have: the list is asked for anew.
+    pub(super) fn note_version(&self, version: &ModuleVersion) {
+        let name = Name::list(version.path());
+        let made = self.made.get(name.as_str());
+        let is_new = made.is_some_and(|made| made.binary_search(version.version()).is_err());
+        if is_new && !version.version().is_pseudo() {
+            self.ages.remove(name.as_str());
+        }
+    }
+
+    fn is_fresh(&self, age: Age) -> bool {
+        age.answered && age.asked.elapsed() < self.options.fresh
     }
 
     /// Some proxies list nothing where there is no module: `@latest` tells a module without versions from none.

@@ -76,7 +76,9 @@ impl Shared {
             return Err(Error::rejected(format!("{version}: upstream describes {} instead", info.version())));
         }
         let staged = self.staging.write(info.format().into()).await?;
-        self.place(staged, name).await.map(drop)
+        self.place(staged, name).await?;
+        self.note_version(version);
+        Ok(())
     }
 
     async fn fetch_go_mod(self: &Arc<Self>, version: &ModuleVersion, name: &Name) -> Result<()> {

@@ -199,6 +199,23 @@ async fn stored_versions_are_listed_although_upstream_forgot_them() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_that_the_list_lacks_renews_it() {
+    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
+    let cache = cache(root.path(), &upstream, options());
+    upstream.set(LIST, Ok("v1.0.0"));
+    assert_eq!(list(&cache).await, "v1.0.0");
+    // Just tagged, and asked for by its name before the list is a minute old.
+    upstream.set(LIST, Ok("v1.0.0 v1.1.0"));
+    assert_eq!(list(&cache).await, "v1.0.0");
+    for (asked, times) in [("v1.1.0", 1), ("v1.0.0", 0), ("v0.0.0-20240102030405-abcdefabcdef", 0)] {
+        upstream.set(&format!("example.com/m@{asked}"), Ok(&format!(r#"{{"Version":"{asked}"}}"#)));
+        cache.info(&path("example.com/m"), &query(asked)).await.unwrap();
+        upstream.asked();
+        assert_eq!((list(&cache).await.as_str(), upstream.asked()), ("v1.0.0 v1.1.0", times), "{asked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_list_needs_a_module() {
     let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
     let cache = cache(root.path(), &upstream, options());
