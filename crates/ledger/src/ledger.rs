@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::file_sealer::FileSealer;
 use crate::head::{Published, SignedHead};
 use crate::open::{Setup, Vouch, start};
-use crate::queue::{Limits, Pulse, Request, Run, SHUT_DOWN, Stopped};
+use crate::queue::{Limits, MOST_RECORDS, Pulse, Request, Run, SHUT_DOWN, Stopped};
 use crate::refusal::OpenError;
 use crate::round::{WIDTH, entries_at};
 use crate::space::Room;
@@ -183,10 +183,13 @@ impl Ledger {
     pub async fn append_all(&self, entries: Vec<Entry>) -> Vec<Result<Receipt, Error>> {
         let mut answers = Vec::with_capacity(entries.len());
         let mut waiting = Vec::new();
-        let piece = self.inner.limits.bulk_records.clamp(1, 32_768);
-        let mut entries = entries.into_iter().peekable();
-        while entries.peek().is_some() {
-            let piece: Vec<Entry> = entries.by_ref().take(piece).collect();
+        let most = self.inner.limits.bulk_records.clamp(1, MOST_RECORDS);
+        let mut entries = entries.into_iter();
+        loop {
+            let piece = piece_of(&mut entries, most);
+            if piece.is_empty() {
+                break;
+            }
             let count = piece.len();
             let (waiter, answer) = oneshot::channel();
             let sent = self.check_open().is_ok()
@@ -216,6 +219,9 @@ impl Ledger {
     /// See [`Error`].
     pub fn find(&self, key: &[u8]) -> Result<Option<(u64, Record)>, Error> {
         let found = self.inner.store.find(key)?;
+        if found.as_ref().is_some_and(|(_, record)| !record.text.starts_with(key)) {
+            return Err(Error::Corrupt("a key leads to another record".into()));
+        }
         // The head is taken after the record: one that covers it may have come between.
         Ok(found.filter(|(index, _)| *index < self.head().size()))
     }
@@ -327,6 +333,23 @@ impl Ledger {
         Error::Stopped(self.stop_reason().unwrap_or_else(|| SHUT_DOWN.into()))
     }
 }
+
+/// The next entries of an import, as many as go into one round.
+fn piece_of(entries: &mut std::vec::IntoIter<Entry>, most: usize) -> Vec<Entry> {
+    let mut piece = Vec::new();
+    let mut bytes = 0_usize;
+    while piece.len() < most
+        && bytes < BULK_BYTES
+        && let Some(entry) = entries.next()
+    {
+        bytes = bytes.saturating_add(entry.text().len());
+        piece.push(entry);
+    }
+    piece
+}
+
+/// Bytes of text after which a piece of an import ends.
+const BULK_BYTES: usize = 16 << 20;
 
 /// The thread ended without saying why.
 const PANICKED: &str = "the writer ended by a fault in the program";

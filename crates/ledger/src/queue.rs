@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::decide::MAX_ROUND;
 use crate::error::Error;
 use crate::store::Entry;
 use crate::writer::{Receipt, RoundStats, Writer};
@@ -16,7 +17,7 @@ use crate::writer::{Receipt, RoundStats, Writer};
 pub struct Limits {
     /// Requests waiting for a round (1 or more). One more is refused.
     pub queue: usize,
-    /// Records after which a round takes no further request.
+    /// Records after which a round takes no further request; at most 32,768.
     pub round_records: usize,
     /// Bytes of record text after which a round takes no further request.
     pub round_bytes: usize,
@@ -30,6 +31,10 @@ impl Default for Limits {
         Self { queue: 4096, round_records: 1024, round_bytes: 1 << 20, bulk_records: 8192 }
     }
 }
+
+/// What a round may have before its last request, and what that one may bring: half of [`MAX_ROUND`] each.
+pub(crate) const MOST_RECORDS: usize = 32_768;
+const _: () = assert!(2 * MOST_RECORDS as u64 <= MAX_ROUND);
 
 /// The answer to one entry.
 pub(crate) type Answer = Result<Receipt, Error>;
@@ -139,7 +144,9 @@ impl Batch {
     }
 
     fn is_full(&self, limits: &Limits) -> bool {
-        self.stop || self.entries.len() >= limits.round_records || self.bytes >= limits.round_bytes
+        self.stop
+            || self.entries.len() >= limits.round_records.min(MOST_RECORDS)
+            || self.bytes >= limits.round_bytes
     }
 
     /// Answers all waiters. One that has gone away is no fault: its record is in the log all the same.

@@ -147,3 +147,6 @@ fn tile_of(store: &dyn Store, level: u8, n: u64) -> Result<Bytes, Unfit> {
 fn short(level: u8, n: u64) -> Unfit {
     Unfit::Damaged(format!("tile {n} of level {level} is missing or too short"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::decide::MAX_ROUND;
 use crate::durable::Lock;
 use crate::error::Error;
 use crate::head::{Published, SignedHead};
@@ -90,8 +91,8 @@ impl Writer {
         Self { store, parts, published, live: Ok(Live { state, unsaved }), last_round: None, full: None }
     }
 
-    /// Appends a batch in one round and answers in the order of the batch. Keys that are in the log, or twice in the
-    /// batch, are answered with the record that is there.
+    /// Appends a batch of at most 65,536 entries in one round and answers in the order of the batch. Keys that are in the
+    /// log, or twice in the batch, are answered with the record that is there.
     pub fn step(&mut self, batch: &[Entry]) -> Vec<Result<Receipt, Error>> {
         let started = self.parts.clock.elapsed();
         let live = match std::mem::replace(&mut self.live, Err(MIDWAY.into())) {
@@ -151,6 +152,10 @@ impl Writer {
         fresh: &[Entry],
         started: Duration,
     ) -> Result<(Live, Vec<Micros>), Failed> {
+        if fresh.len() as u64 > MAX_ROUND {
+            let why = format!("{} records are too many for one round", fresh.len());
+            return Err(Failed::Nothing(Box::new(live), Error::Full(why.into())));
+        }
         if let Err(why) = self.parts.space.check() {
             return Err(self.no_room(live, &why));
         }

@@ -57,6 +57,14 @@ impl Image {
         self.0.is_empty()
     }
 
+    /// Flips one bit of a file; `at` is taken modulo its length.
+    pub(crate) fn flip(&mut self, path: &Path, at: u64) {
+        if let Some((_, bytes)) = self.0.get_mut(path).filter(|(_, bytes)| !bytes.is_empty()) {
+            let place = (at % bytes.len() as u64) as usize;
+            bytes[place] ^= 1 << (at % 8);
+        }
+    }
+
     /// The same files under other numbers.
     pub(crate) fn copied(&self) -> Self {
         let copy = |(path, (number, bytes)): (&PathBuf, &(u64, Vec<u8>))| {

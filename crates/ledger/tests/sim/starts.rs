@@ -9,7 +9,7 @@ use quipu_note::SignerKey;
 use crate::disk::Image;
 use crate::mutant::mutate;
 use crate::oracle::{GUARD, NAME, Verdict, guarded};
-use crate::store::SimStore;
+use crate::store::{LOG, SimStore};
 use crate::world::{DATA, Observed, Process, ROOM, World};
 
 const GUARD_DIR: &str = "/guard";
@@ -66,21 +66,35 @@ impl World {
     pub(crate) fn start_with_earlier_data(&mut self) -> Verdict {
         let Some((earlier, _)) = self.earlier.clone() else { return Ok(()) };
         let today = self.disk.image(Path::new(DATA));
-        self.disk.put_back(Path::new(DATA), &earlier);
-        let guard = guarded(&self.disk).into_iter().max().map_or(0, |(_, size, _)| size);
-        let oracle = Arc::clone(&self.oracle);
-        let (stored, _) = oracle.lock().unwrap().rounds_past(&self.disk, guard);
-        self.note(format!("the data of an earlier day: {stored} records, {guard} guarded"));
-        let refused = if stored < guard {
-            self.expect("Behind", |refusal| {
-                matches!(refusal, OpenError::Behind { .. } | OpenError::GuardWithoutStore { .. })
-            })
-        } else {
-            Ok(())
-        };
+        self.start_with_data(&earlier, "the data of an earlier day")?;
         self.disk.put_back(Path::new(DATA), &today);
         self.note("the data of today");
-        refused
+        Ok(())
+    }
+
+    /// Puts the data volume to an image; if records that were guarded are missing, the start must be refused.
+    fn start_with_data(&mut self, image: &Image, what: &str) -> Verdict {
+        self.disk.put_back(Path::new(DATA), image);
+        let guard = guarded(&self.disk).into_iter().max().map_or(0, |(_, size, _)| size);
+        let (stored, _) = self.oracle.lock().unwrap().rounds_past(&self.disk, guard);
+        self.note(format!("{what}: {stored} records, {guard} guarded"));
+        if stored >= guard {
+            return Ok(());
+        }
+        self.expect("Behind", |refusal| {
+            matches!(refusal, OpenError::Behind { .. } | OpenError::GuardWithoutStore { .. })
+        })
+    }
+
+    /// One bit of the log flips, and the store drops what follows without a word, as storage engines do with what looks
+    /// like a torn tail.
+    pub(crate) fn start_with_flipped_bit(&mut self) -> Verdict {
+        let today = self.disk.image(Path::new(DATA));
+        let mut flipped = today.clone();
+        flipped.flip(Path::new(LOG), self.rng.next());
+        self.start_with_data(&flipped, "a flipped bit")?;
+        self.disk.put_back(Path::new(DATA), &today);
+        Ok(())
     }
 
     /// The guard's volume is put back to an earlier day: one round behind is what a crash leaves, more is refused.

@@ -167,8 +167,9 @@ impl World {
         self.move_clock();
         if self.process.is_none() {
             return match self.rng.below(100) {
-                0..12 => self.start_with_earlier_data(),
-                12..20 => self.start_with_earlier_guard(),
+                0..8 => self.start_with_earlier_data(),
+                8..14 => self.start_with_flipped_bit(),
+                14..20 => self.start_with_earlier_guard(),
                 20..26 => self.start_without_guard(),
                 26..32 => self.start_with_copy(),
                 32..38 => self.start_as_other(),
