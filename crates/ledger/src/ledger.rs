@@ -97,7 +97,8 @@ pub struct Status {
     /// Why nothing can be appended any more in this process, if so. After a fault (not after a shutdown) the process has
     /// to end: the next start finds out what is durable.
     pub stopped: Option<Arc<str>>,
-    /// Why the last round found no room, if so. Goes away with the first round that does.
+    /// Why the last round found no room, if so. Goes away with the first round that does, and soon after a
+    /// [`Ledger::status`] when there is room again.
     pub full: Option<Arc<str>>,
     /// Requests waiting for a round.
     pub queued: usize,
@@ -285,6 +286,10 @@ impl Ledger {
     pub fn status(&self) -> Status {
         let pulse = self.inner.pulse.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let requests = &self.inner.requests;
+        if pulse.full.is_some() {
+            // Whoever asks may be the one who keeps appends away as long as there is no room. A full queue will see.
+            let _ = requests.try_send(Request::Probe);
+        }
         Status {
             stopped: self.stop_reason(),
             full: pulse.full,

@@ -43,6 +43,8 @@ pub(crate) type Answer = Result<Receipt, Error>;
 pub(crate) enum Request {
     One(Entry, oneshot::Sender<Answer>),
     Many(Vec<Entry>, oneshot::Sender<Vec<Answer>>),
+    /// Look whether there is room again.
+    Probe,
     /// Take nothing more, finish what waits, end.
     Stop,
 }
@@ -82,6 +84,9 @@ impl Run {
             }
             let answers =
                 if batch.entries.is_empty() { Vec::new() } else { self.writer.step(&batch.entries) };
+            if batch.probe {
+                self.writer.probe();
+            }
             self.tell();
             batch.answer(answers);
         }
@@ -118,6 +123,7 @@ struct Batch {
     entries: Vec<Entry>,
     bytes: usize,
     waiters: Vec<Waiter>,
+    probe: bool,
     stop: bool,
 }
 
@@ -139,6 +145,7 @@ impl Batch {
                 self.waiters.push(Waiter::Many(entries.len(), waiter));
                 self.entries.extend(entries);
             }
+            Request::Probe => self.probe = true,
             Request::Stop => self.stop = true,
         }
     }

@@ -126,6 +126,13 @@ impl Writer {
         self.live.as_ref().err()
     }
 
+    /// Looks whether there is room again, if the last round found none.
+    pub fn probe(&mut self) {
+        if self.full.is_some() && self.parts.space.check().is_ok() {
+            self.full = None;
+        }
+    }
+
     /// Why the last round found no room, if so.
     pub fn full(&self) -> Option<&Arc<str>> {
         self.full.as_ref()

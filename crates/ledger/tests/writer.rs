@@ -213,6 +213,11 @@ async fn a_full_disk_stops_appends_only_as_long_as_it_is_full() {
     assert_eq!(case.append(1).await, Ok(0), "what is in the log is answered");
     let status = case.ledger.status();
     assert!(!status.can_sign() && status.full.unwrap().contains("no room") && status.stopped.is_none());
+    // Room again is noticed without any append.
+    while !case.ledger.status().can_sign() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(case.append(2).await, Err(Error::Full(_))), "the store still finds none");
     case.switch.set(|faults| faults.commit = None);
     assert_eq!(case.append(2).await, Ok(1));
     assert!(case.ledger.status().can_sign());
