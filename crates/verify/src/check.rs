@@ -13,6 +13,7 @@
 
 mod bundle;
 mod checker;
+mod common;
 mod hypothesis;
 mod keys;
 mod log;

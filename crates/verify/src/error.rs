@@ -27,14 +27,14 @@ pub enum Error {
     #[error("{0}")]
     Unproven(Failure),
     /// The database signed two trees that cannot both be true. Keep the evidence, tell a human, stop using it.
-    #[error("the database misbehaved: {0}")]
+    #[error("the database signed two trees that cannot both be true: {}", .0.summary())]
     Misbehaved(Arc<Evidence>),
     /// What the client keeps between runs cannot be read, written or believed.
     #[error("{0}")]
     State(Failure),
 }
 
-/// What failed and why.
+/// What failed and why: each one line of bounded length, whatever a server may have put into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     what: String,
@@ -44,7 +44,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of `what` (the resource or step), because of `why`.
     pub(crate) fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Self { what: what.to_string(), why: why.to_string() }
+        Self { what: one_line(&what.to_string()), why: one_line(&why.to_string()) }
     }
 
     /// The resource or the step that failed, such as `/lookup/example.com/m@v1.0.0`.
@@ -99,5 +99,30 @@ impl Error {
             TransportError::NotFound(_) | TransportError::Unavailable(_) => Self::unavailable(path, error),
             TransportError::TooLarge(_) => Self::malformed(path, error),
         }
+    }
+}
+
+/// A text for a log line.
+fn one_line(text: &str) -> String {
+    let replaced = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let mut line: String = text.chars().take(MAX_CHARS).map(replaced).collect();
+    if text.chars().nth(MAX_CHARS).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+const MAX_CHARS: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_one_bounded_line() {
+        let error = Error::unavailable("/latest", "500 boom\nERROR forged log line\u{1b}[2J");
+        assert_eq!(error.to_string(), "/latest: 500 boom\u{fffd}ERROR forged log line\u{fffd}[2J");
+        let long = Error::unavailable("/latest", "é".repeat(100_000)).to_string();
+        assert_eq!(long, format!("/latest: {}…", "é".repeat(MAX_CHARS)));
     }
 }

@@ -76,6 +76,21 @@ impl Evidence {
         &self.newer
     }
 
+    /// The two trees in one line, not checked: size and root of both.
+    pub fn summary(&self) -> String {
+        let tree = |note: &[u8]| {
+            let text = String::from_utf8_lossy(note);
+            let mut lines = text.lines().skip(1).map(str::to_owned);
+            (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
+        };
+        let ((older, older_root), (newer, newer_root)) = (tree(&self.older), tree(&self.newer));
+        format!(
+            "{older} records with root {older_root} and {newer} records with root {newer_root}, of which the first \
+             {older} have root {}",
+            self.implied
+        )
+    }
+
     /// Checks that this proves a fork by the owner of one of `keys`. Needs nothing else, no network and no state.
     ///
     /// The keys must come from somewhere else than the evidence.

@@ -1,10 +1,12 @@
 //! State in plain files, laid out like the cache of the `go` command for one checksum database:
 //! `latest`, `tile/8/<level>/<n>[.p/<width>]`, `lookup/<escaped path>@<escaped version>`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use quipu_module::ModuleVersion;
@@ -76,10 +78,8 @@ impl State for DirState {
     }
 
     fn replace_latest(&self, old: Option<&[u8]>, new: &[u8]) -> io::Result<bool> {
-        let lock = self.root.join("latest.lock");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(lock)?;
         // Held only here, for the time of one small write; released when the file is closed.
-        lock.lock()?;
+        let _lock = lock_file(&self.root.join("latest.lock"))?;
         if self.latest()?.as_deref() != old {
             return Ok(false);
         }
@@ -138,6 +138,19 @@ impl DirState {
     }
 }
 
+/// Locks a file exclusively, waiting a few seconds at most.
+fn lock_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another process holds the lock"))
+}
+
 fn write_file(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(content)?;
@@ -156,5 +169,7 @@ fn read_file(path: &Path) -> io::Result<Bytes> {
 
 const LATEST: &str = "latest";
 const TEMPORARY: &str = "tmp";
+const LOCK_TRIES: u32 = 1000;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Nothing larger is ever kept: data tiles are the largest and have a lower limit.
 const MAX_FILE: u64 = 64 << 20;

@@ -21,7 +21,10 @@ async fn two_visits(first: Server, second: Server) -> (Arc<MemoryState>, Result<
     (state, outcome.map(|verified| verified.id))
 }
 
+/// The evidence that a misbehaviour ended in; the error itself is one line.
 fn evidence(outcome: Result<u64, Error>) -> Arc<Evidence> {
+    let text = outcome.as_ref().map_err(Error::to_string).unwrap_err();
+    assert!(text.contains("records with root") && !text.contains('\n'), "{text}");
     match outcome {
         Err(Error::Misbehaved(evidence)) => evidence,
         other => panic!("{}", kind(other)),

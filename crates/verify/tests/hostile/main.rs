@@ -7,3 +7,4 @@ mod lies;
 mod log;
 mod server;
 mod tiles;
+mod transcripts;
