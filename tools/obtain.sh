@@ -105,12 +105,12 @@ compile_rocksdb() {
 # libclang reads RocksDB's header when its Rust interface is made. Exports LIBCLANG_PATH unless the system has one.
 obtain_libclang() {
   local dir
-  [ -z "${LIBCLANG_PATH:-}" ] || return 0
   dir=$tools_dir/libclang-$(python_version libclang)
-  if [ ! -f "$dir/clang/native/libclang.so" ] && ! system_libclang; then
-    install_libclang "$dir" || die "no libclang: install Debian's libclang-dev, or Python with pip"
+  if [ -z "${LIBCLANG_PATH:-}" ]; then
+    [ -f "$dir/clang/native/libclang.so" ] || system_libclang || install_libclang "$dir" ||
+      die "no libclang: install Debian's libclang-dev, or Python with pip"
+    [ ! -f "$dir/clang/native/libclang.so" ] || export LIBCLANG_PATH=$dir/clang/native
   fi
-  [ ! -f "$dir/clang/native/libclang.so" ] || export LIBCLANG_PATH=$dir/clang/native
   # The library alone has no stddef.h and the like: the C compiler's do.
   export BINDGEN_EXTRA_CLANG_ARGS=${BINDGEN_EXTRA_CLANG_ARGS:--I$(cc -print-file-name=include)}
 }
