@@ -155,7 +155,8 @@ fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: &Served<'_
     let chain = Chain::new(&upstream.proxies, &upstream.client, &upstream.policy)
         .map_err(|e| anyhow!("GOPROXY: {e}"))?;
     let least = config.set.limits.free_mib.unwrap_or(512) * MIB;
-    let options = CacheOptions { owner: name.clone(), disk_floor: least, ..CacheOptions::default() };
+    let options =
+        CacheOptions { owner: served.verifier.to_string(), disk_floor: least, ..CacheOptions::default() };
     let modules = Cache::open_root(&data.modules(), Arc::new(chain), admission.admit(), options)
         .with_context(|| format!("cannot use the module cache {}", data.modules().display()))?;
     tokio::spawn(recover(modules.clone()));
