@@ -42,7 +42,7 @@ impl DataDir {
 
     /// Where evidence of misbehaviour is kept.
     pub(crate) fn evidence(&self) -> PathBuf {
-        self.0.join("upstream-fork.evidence")
+        self.0.join("evidence")
     }
 
     /// The signing key, unless another file is configured.

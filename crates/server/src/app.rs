@@ -80,7 +80,7 @@ impl App {
         Self(Arc::new(Inner {
             own: OwnLog::new(ledger.clone(), lookup, instance.clone()),
             proxy: ModuleProxy::new(modules),
-            others: Passthrough::new(others, records.policy().clone()),
+            others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
             ops: Ops::new(ledger, operation),
             name,
             instance,

@@ -7,6 +7,7 @@
 
 mod app;
 mod body;
+mod evidence;
 mod listen;
 mod lookup;
 mod ops;
@@ -22,6 +23,7 @@ mod upstream;
 
 pub use app::{Admission, App, Parts};
 pub use body::Body;
+pub use evidence::EvidenceDir;
 pub use listen::ListenOptions;
 pub use lookup::Vouching;
 pub use ops::{Operation, RenderMetrics};

@@ -5,7 +5,6 @@
 //! first.
 
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,8 @@ use quipu_module::{H1, ModulePath, ModuleVersion, Record};
 use quipu_verify as verify;
 use tokio::time::timeout;
 use tracing::{error, warn};
+
+use crate::evidence::EvidenceDir;
 
 /// How long the upstream database's word on one record may take, all requests for its proof included.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -57,7 +58,7 @@ pub struct Vouching {
     /// Log what was fetched also when the upstream database does not know it or cannot be reached.
     pub prefer: bool,
     /// Where to keep the evidence of a database that signed two histories.
-    pub evidence: PathBuf,
+    pub evidence: EvidenceDir,
 }
 
 /// What may be said about a module version before its content is known.
@@ -84,6 +85,11 @@ impl Records {
     /// Which modules may be asked of whom.
     pub(crate) const fn policy(&self) -> &Policy {
         &self.vouching.policy
+    }
+
+    /// Where the evidence of forked databases is kept.
+    pub(crate) const fn evidence(&self) -> &EvidenceDir {
+        &self.vouching.evidence
     }
 
     /// Is the module one that nobody outside may be asked about.
@@ -136,7 +142,7 @@ impl Records {
             }
             other => {
                 if let verify::Error::Misbehaved(evidence) = &other {
-                    self.keep(evidence);
+                    self.vouching.evidence.keep(evidence);
                 }
                 error!(%module, error = %other, "the answer of the upstream database is refused");
                 Err(LookupError::Unavailable(format!(
@@ -150,18 +156,6 @@ impl Records {
         warn!(%module, %why, "no proof from the upstream database: what was fetched counts");
         metrics::counter!("quipu_records_unproven_total").increment(1);
         Standing::Ours
-    }
-
-    fn keep(&self, evidence: &verify::Evidence) {
-        let file = &self.vouching.evidence;
-        match std::fs::write(file, evidence.to_string()) {
-            Ok(()) => {
-                error!(file = %file.display(), "the upstream database signed two histories: evidence kept")
-            }
-            Err(error) => {
-                error!(%error, %evidence, "the upstream database signed two histories: cannot keep evidence")
-            }
-        }
     }
 
     /// Takes a record into the log, or finds that it is there.

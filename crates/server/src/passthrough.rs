@@ -8,6 +8,7 @@ use quipu_tlog::TilePath;
 use quipu_verify::{Client, Error};
 use tracing::{error, warn};
 
+use crate::evidence::EvidenceDir;
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::route::LogRoute;
 
@@ -23,11 +24,12 @@ pub struct Other {
 pub(crate) struct Passthrough {
     others: Vec<Other>,
     policy: Policy,
+    evidence: EvidenceDir,
 }
 
 impl Passthrough {
-    pub(crate) const fn new(others: Vec<Other>, policy: Policy) -> Self {
-        Self { others, policy }
+    pub(crate) const fn new(others: Vec<Other>, policy: Policy, evidence: EvidenceDir) -> Self {
+        Self { others, policy, evidence }
     }
 
     /// The database that `rest`, what follows `/sumdb/`, belongs to, and the path within it. Names may hold slashes:
@@ -43,9 +45,9 @@ impl Passthrough {
             return reply::ok(Bytes::new(), reply::TEXT, Freshness::Seconds(60));
         }
         let answer = match LogRoute::parse(path) {
-            Some(LogRoute::Latest) => latest(&other.client).await,
+            Some(LogRoute::Latest) => self.latest(&other.client).await,
             Some(LogRoute::Lookup(module)) => self.lookup(&other.client, module).await,
-            Some(LogRoute::Tile(tile)) => tile_of(&other.client, tile, asked).await,
+            Some(LogRoute::Tile(tile)) => self.tile(&other.client, tile, asked).await,
             None => Err(Refusal::NotFound(format!("{path}: no such resource of a checksum database"))),
         };
         answer.unwrap_or_else(|refusal| reply::refuse(&refusal))
@@ -62,50 +64,55 @@ impl Passthrough {
             Ok(verified) => verified.body,
             // What was verified once is served while the database is away.
             Err(error @ Error::Unavailable(_)) => {
-                client.kept_lookup(&module).ok_or_else(|| refusal(error))?
+                client.kept_lookup(&module).ok_or_else(|| self.refusal(error))?
             }
-            Err(error) => return Err(refusal(error)),
+            Err(error) => return Err(self.refusal(error)),
         };
         Ok(reply::ok(body, reply::TEXT, Freshness::Seconds(60)))
+    }
+
+    async fn latest(&self, client: &Client) -> Result<Reply, Refusal> {
+        let head = match client.latest().await {
+            Ok(head) => head,
+            Err(error @ Error::Unavailable(_)) => client.head().ok_or_else(|| self.refusal(error))?,
+            Err(error) => return Err(self.refusal(error)),
+        };
+        Ok(reply::ok(head.note().clone(), reply::TEXT, Freshness::Seconds(5)))
+    }
+
+    async fn tile(&self, client: &Client, path: &str, asked: &HeaderMap) -> Result<Reply, Refusal> {
+        let parsed =
+            TilePath::parse(path).map_err(|_| Refusal::BadRequest("invalid tile syntax".to_owned()))?;
+        let tile = parsed.tile().ok_or_else(|| Refusal::NotFound(format!("{path}: no such tile here")))?;
+        let body = client.tile(tile).await.map_err(|error| self.refusal(error))?;
+        let freshness = if tile.is_full() { Freshness::Immutable } else { Freshness::Seconds(60) };
+        Ok(reply::tagged(reply::ok(body, reply::OCTETS, freshness), path, asked))
+    }
+
+    fn refusal(&self, error: Error) -> Refusal {
+        match error {
+            Error::NotFound(failure) => Refusal::NotHere(failure.to_string()),
+            Error::Unavailable(failure) => {
+                warn!(%failure, "a database passed through cannot be reached");
+                Refusal::Unavailable(failure.to_string())
+            }
+            Error::State(failure) => {
+                error!(%failure, "the state of a database passed through cannot be used");
+                Refusal::Unavailable("this server cannot use its own copy of that database".to_owned())
+            }
+            Error::Misbehaved(evidence) => {
+                self.evidence.keep(&evidence);
+                Refusal::BadUpstream("that database signed two histories".to_owned())
+            }
+            other => {
+                error!(error = %other, "the answer of a database passed through is refused");
+                Refusal::BadUpstream("the answer of that database does not verify".to_owned())
+            }
+        }
     }
 }
 
 /// What follows the name of a database, if `rest` begins with it: nothing or a path that starts with a slash.
 pub(crate) fn strip_name<'a>(rest: &'a str, name: &str) -> Option<&'a str> {
     rest.strip_prefix(name).filter(|path| path.starts_with('/'))
-}
-
-async fn latest(client: &Client) -> Result<Reply, Refusal> {
-    let head = match client.latest().await {
-        Ok(head) => head,
-        Err(error @ Error::Unavailable(_)) => client.head().ok_or_else(|| refusal(error))?,
-        Err(error) => return Err(refusal(error)),
-    };
-    Ok(reply::ok(head.note().clone(), reply::TEXT, Freshness::Seconds(5)))
-}
-
-async fn tile_of(client: &Client, path: &str, asked: &HeaderMap) -> Result<Reply, Refusal> {
-    let parsed = TilePath::parse(path).map_err(|_| Refusal::BadRequest("invalid tile syntax".to_owned()))?;
-    let tile = parsed.tile().ok_or_else(|| Refusal::NotFound(format!("{path}: no such tile here")))?;
-    let body = client.tile(tile).await.map_err(refusal)?;
-    let freshness = if tile.is_full() { Freshness::Immutable } else { Freshness::Seconds(60) };
-    Ok(reply::tagged(reply::ok(body, reply::OCTETS, freshness), path, asked))
-}
-
-fn refusal(error: Error) -> Refusal {
-    match error {
-        Error::NotFound(failure) => Refusal::NotHere(failure.to_string()),
-        Error::Unavailable(failure) => {
-            warn!(%failure, "a database passed through cannot be reached");
-            Refusal::Unavailable(failure.to_string())
-        }
-        Error::State(failure) => {
-            error!(%failure, "the state of a database passed through cannot be used");
-            Refusal::Unavailable("this server cannot use its own copy of that database".to_owned())
-        }
-        other => {
-            error!(error = %other, "the answer of a database passed through is refused");
-            Refusal::BadUpstream("the answer of that database does not verify".to_owned())
-        }
-    }
 }
