@@ -81,7 +81,7 @@ async fn attend(
     let mut serving = std::pin::pin!(app.serve(listener, options, stopped));
     tokio::select! {
         _ = serving.as_mut() => bail!("the listener ended"),
-        why = ledger.stopped() => bail!("the log stopped: {why}. Start again: the next start finds out what is durable"),
+        why = ledger.stopped() => end_at_once(&why),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
@@ -95,6 +95,13 @@ async fn attend(
     ledger.shutdown().await;
     info!(records = ledger.head().size(), "stopped");
     Ok(())
+}
+
+/// After a fault in the log: nothing may touch the store any more, not even to close it, because what the system says of
+/// its files may no longer be what is on the disk.
+fn end_at_once(why: &str) -> ! {
+    error!(why, "the log stopped. Start again: the next start finds out what is durable");
+    std::process::exit(1)
 }
 
 /// Takes over a changed certificate: at once on SIGHUP, else within a minute.
