@@ -63,8 +63,7 @@ impl RocksStore {
                 *self.head.write().unwrap_or_else(PoisonError::into_inner) = Some(round.head);
                 Ok(())
             }
-            Err(error) => {
-                let reason = error.to_string();
+            Err(reason) => {
                 writer.stopped = Some(reason.clone());
                 Err(CommitError::Unknown(reason))
             }
@@ -86,17 +85,22 @@ impl RocksStore {
         Ok(())
     }
 
-    /// Writes the round and returns the unfinished run after it.
-    fn write(&self, writer: &Writer, round: &Round) -> Result<Vec<u8>, ReadError> {
-        let end = writer.size.checked_add(round.records.len() as u64);
-        if end != Some(round.head.size) {
-            return Err(ReadError::Corrupt(format!(
-                "round of {} records at {} with a head of size {}",
-                round.records.len(),
-                writer.size,
-                round.head.size
-            )));
+    /// Writes the round and returns the unfinished run after it; says why if that did not work.
+    fn write(&self, writer: &Writer, round: &Round) -> Result<Vec<u8>, String> {
+        let (from, count, to) = (writer.size, round.records.len(), round.head.size);
+        if from.checked_add(count as u64) != Some(to) {
+            return Err(format!("a round of {count} records from {from} with a head of {to}"));
         }
+        let (batch, tail) = self.batch(writer, round).map_err(|error| error.to_string())?;
+        let mut sync = WriteOptions::default();
+        sync.set_sync(true);
+        sync.set_memtable_insert_hint_per_batch(true);
+        self.db.write_opt(batch, &sync).map_err(rocksdb::Error::into_string)?;
+        Ok(tail)
+    }
+
+    /// All rows of a round, and the unfinished run after it.
+    fn batch(&self, writer: &Writer, round: &Round) -> Result<(WriteBatch, Vec<u8>), ReadError> {
         let mut batch = WriteBatch::default();
         self.put_keys(&mut batch, writer.size, round)?;
         let tail = self.put_records(&mut batch, writer, round)?;
@@ -109,11 +113,7 @@ impl RocksStore {
             batch.put_cf(self.family(tuning::NOTE)?, row::note_key(notes.size), value);
         }
         batch.put(row::HEAD_KEY, row::format_head(&round.head));
-        let mut sync = WriteOptions::default();
-        sync.set_sync(true);
-        sync.set_memtable_insert_hint_per_batch(true);
-        self.db.write_opt(batch, &sync).map_err(read_error)?;
-        Ok(tail)
+        Ok((batch, tail))
     }
 
     /// Extends the chains of the round's keys. In order of hash: neighbours in the memtable are found sooner.

@@ -57,10 +57,13 @@ pub(crate) fn open(
 
 /// Opens without writing anything and without the lock, also while another process writes.
 ///
-/// RocksDB then reads the manifest and replays the write-ahead log into memory. Between the two the writer may have
-/// moved rows from the log into a new table: the opened view would have a hole. So the set of files must be the
-/// same before and after; else it is done again. Once open, every table is held by an open file and the view stays
-/// good whatever the writer deletes.
+/// RocksDB then reads the manifest, opens the tables named there and replays the write-ahead logs into memory. What the
+/// writer deletes meanwhile:
+/// - a table: the opening fails, and is tried again because the files have changed;
+/// - a log, whose rows are in a table by then that the manifest did not name when it was read: the opened view would
+///   have a hole without a word. So every log that was there before must be there after.
+///
+/// Once open, every table is held by an open file and the view stays good whatever happens.
 pub(crate) fn open_read_only(
     path: &Path,
     settings: &rocksdb::Options,
@@ -71,14 +74,18 @@ pub(crate) fn open_read_only(
         let before = data_files(path)?;
         let opened =
             DB::open_cf_descriptors_read_only(settings, path, tuning::families(options, cache), false);
-        if before == data_files(path)? {
-            let db = opened.map_err(open_error)?;
-            return match db.get(FORMAT_KEY).map_err(read_error)? {
-                Some(format) => check_format(&format).map(|()| db),
-                None => Err(OpenError::Missing(path.display().to_string())),
-            };
+        let after = data_files(path)?;
+        let lost_log = before.difference(&after).any(|name| name.as_encoded_bytes().ends_with(b".log"));
+        match opened {
+            Ok(db) if !lost_log => {
+                return match db.get(FORMAT_KEY).map_err(read_error)? {
+                    Some(format) => check_format(&format).map(|()| db),
+                    None => Err(OpenError::Missing(path.display().to_string())),
+                };
+            }
+            Err(error) if before == after => return Err(open_error(error)),
+            _ => thread::sleep(Duration::from_millis(u64::from(attempt + 1) * 10)),
         }
-        thread::sleep(Duration::from_millis(u64::from(attempt + 1) * 10));
     }
     Err(OpenError::Moving(READ_ONLY_TRIES))
 }

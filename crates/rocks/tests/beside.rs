@@ -1,0 +1,74 @@
+//! A store that is opened read-only again and again while another handle writes to it.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod common;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use common::{Model, entry, options};
+use quipu_ledger::Store;
+use quipu_rocks::{OpenError, RocksStore};
+
+#[test]
+fn every_opening_shows_one_whole_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = RocksStore::open(dir.path(), &options()).unwrap();
+    let (done, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
+    let opened = thread::scope(|scope| {
+        // Tables are written and merged, and logs deleted, every few rounds.
+        scope.spawn(|| {
+            let mut model = Model::new();
+            // Rests between rounds, so that a slow machine is not busy with writing alone.
+            for count in (1..100).cycle() {
+                model.append(&store, count);
+                acknowledged.store(model.records.len() as u64, Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(2));
+                if done.load(Ordering::SeqCst) {
+                    break;
+                }
+            }
+        });
+        let _stop = Stop(&done);
+        (0..100).filter(|i| open_and_check(dir.path(), &acknowledged, i % 10 == 0)).count()
+    });
+    assert!(opened > 80, "only {opened} of 100 openings found the store quiet for a moment");
+}
+
+/// Ends the writer, also when a check fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Whether it opened; then all that was acknowledged before must be there.
+fn open_and_check(dir: &Path, acknowledged: &AtomicU64, scrub: bool) -> bool {
+    let before = acknowledged.load(Ordering::SeqCst);
+    let store = match RocksStore::open_read_only(dir, &options()) {
+        Ok(store) => store,
+        Err(OpenError::Moving(_) | OpenError::Missing(_)) => return false,
+        Err(error) => panic!("{error}"),
+    };
+    let size = store.head().unwrap().map_or(0, |head| head.size);
+    assert!(size >= before, "{before} records were acknowledged, {size} are seen");
+    for start in (0..size).step_by(1000) {
+        let record = store.records(start..start + 1).unwrap().remove(0);
+        assert_eq!(record.text, *entry(start).text());
+        assert_eq!(store.find(entry(start).key()).unwrap(), Some((start, record)));
+    }
+    // What a log that went away during the opening would have held.
+    for (i, record) in
+        (size.saturating_sub(4000)..).zip(store.records(size.saturating_sub(4000)..size).unwrap())
+    {
+        assert_eq!(record.text, *entry(i).text());
+    }
+    if scrub {
+        assert_eq!(store.scrub(|_| ()).unwrap().records, size);
+    }
+    true
+}
