@@ -46,7 +46,7 @@ pub use head::SignedHead;
 pub use identity::{Identity, Instance};
 pub use ledger::{Ledger, OpenOptions, Status, default_guard};
 pub use memory::MemoryStore;
-pub use open::{Setup, Vouch, start};
+pub use open::{Setup, Vouch, read_identity, start};
 pub use queue::Limits;
 pub use recheck::recheck;
 pub use refusal::OpenError;

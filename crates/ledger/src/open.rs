@@ -80,6 +80,16 @@ pub fn start(mut setup: Setup) -> Result<Writer, OpenError> {
     Ok(Writer::new(setup.store, parts, state, published))
 }
 
+/// The identity written beside the store in `data`, and whether its file is the one that was written and not a copy;
+/// `None` if there is none. Changes and locks nothing.
+///
+/// # Errors
+/// See [`OpenError`]: the file cannot be read or is damaged.
+pub fn read_identity(disk: &dyn Disk, data: &Path) -> Result<Option<(Identity, bool)>, OpenError> {
+    let card = Place::new(data, "").read_card(disk)?;
+    Ok(card.map(|card| (card.identity, card.original)))
+}
+
 /// The files of a log, for use and by name in messages.
 pub(crate) struct Place {
     pub(crate) data: String,

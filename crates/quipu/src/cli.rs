@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Make a signing key, or show the verifier key of a log.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Check a whole log: every record, tile, root and signed head. Reads only; the server may be running.
+    Fsck(Fsck),
     /// Show the configuration in force, or check it.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -73,6 +75,21 @@ pub(crate) struct DataDir {
     /// Data directory of the server
     #[arg(long, env = "QUIPU_DATA", default_value = "quipu-data")]
     pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 the log is good, 1 it could not be checked, 4 a difference was \
+                       found.")]
+pub(crate) struct Fsck {
+    /// Data directory of the server, or a backup
+    #[arg(default_value = "quipu-data", env = "QUIPU_DATA")]
+    pub(crate) dir: PathBuf,
+    /// File that remembers the last signed head [default: <DIR>.guard]
+    #[arg(long, env = "QUIPU_GUARD")]
+    pub(crate) guard: Option<PathBuf>,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[cfg(test)]

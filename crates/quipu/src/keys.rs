@@ -69,6 +69,16 @@ impl DataDir {
         self.log().join("CURRENT").exists()
     }
 
+    /// The file that marks a backup.
+    pub(crate) fn backup_mark(&self) -> PathBuf {
+        self.0.join("backup")
+    }
+
+    /// Is it a copy made by `quipu backup`, which has no guard of its own.
+    pub(crate) fn is_backup(&self) -> bool {
+        self.backup_mark().exists()
+    }
+
     /// The name of the log that the directory belongs to, if it has one.
     pub(crate) fn name(&self) -> Result<Option<String>> {
         read_line(&self.name_file())

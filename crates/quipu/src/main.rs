@@ -2,9 +2,11 @@
 
 mod cli;
 mod config;
+mod fsck;
 mod keys;
 mod logging;
 mod output;
+mod progress;
 mod serve;
 mod upstream;
 
@@ -37,6 +39,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             tell(key.verifier())?;
         }
         Command::Key(KeyCommand::Show(dir)) => tell(DataDir::new(dir.data).verifier()?)?,
+        Command::Fsck(fsck) => return fsck::run(&fsck),
         Command::Config(ConfigCommand::Check(configured)) => {
             resolve(*configured)?.tls()?;
             tell("the configuration is good")?;

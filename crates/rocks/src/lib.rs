@@ -15,6 +15,7 @@
 mod commit;
 mod copy;
 mod framing;
+mod heads;
 mod open;
 mod row;
 mod scrub;

@@ -88,6 +88,9 @@ fn what_was_committed_is_there_and_after_opening_again() {
     let notes = store.notes(3).unwrap().unwrap();
     assert_eq!((&notes.sumdb[..], &notes.checkpoint[..]), (&b"sumdb of 3\n"[..], &b"checkpoint of 3\n"[..]));
     assert_eq!(store.notes(2).unwrap(), None);
+    let mut sizes = Vec::new();
+    store.each_notes(|notes| sizes.push(notes.size)).unwrap();
+    assert_eq!(sizes, (1..25).map(|i| i * (i - 1) / 2).collect::<Vec<u64>>());
     drop(store);
 
     let store = opened(dir.path());

@@ -1,0 +1,136 @@
+//! What a check found, and how it is told: faults on stderr, one line on stdout.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use quipu_ledger::{Head, ReadError};
+use quipu_tlog::{Hash, Tree};
+use quipu_verify::check::Report;
+use serde_json::json;
+
+use crate::output::tell;
+
+/// Faults listed; more are counted.
+pub(super) const MAX_FAULTS: usize = 64;
+
+/// What is wrong, as far as it was found.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    faults: Vec<String>,
+    more: u64,
+}
+
+impl Findings {
+    pub(super) fn add(&mut self, fault: String) {
+        if self.faults.contains(&fault) {
+            return;
+        }
+        if self.faults.len() < MAX_FAULTS { self.faults.push(fault) } else { self.more += 1 }
+    }
+
+    pub(super) fn report(&mut self, report: &Report) {
+        report.faults.iter().for_each(|fault| self.add(fault.to_string()));
+        self.more += report.more;
+    }
+
+    /// Damage is a finding; a medium that cannot be read keeps the log from being checked.
+    pub(super) fn read(&mut self, error: ReadError) -> Result<()> {
+        match error {
+            ReadError::Corrupt(why) => self.add(format!("store: {why}")),
+            ReadError::Io(_) => bail!(error),
+        }
+        Ok(())
+    }
+
+    pub(super) fn at(&mut self, place: &str, error: ReadError) -> Result<()> {
+        match error {
+            ReadError::Corrupt(why) => self.add(format!("{place}: {why}")),
+            ReadError::Io(_) => bail!("{place}: {error}"),
+        }
+        Ok(())
+    }
+}
+
+/// What came of checking a log.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    dir: String,
+    name: String,
+    /// The tree of the store's head.
+    pub(crate) tree: Tree,
+    guard: Option<Head>,
+    /// Signed heads kept.
+    pub(super) heads: u64,
+    faults: Vec<String>,
+    more: u64,
+}
+
+impl Verdict {
+    pub(super) fn new(dir: &Path, name: &str, guard: Option<Head>) -> Self {
+        let tree = Tree { size: 0, root: Hash::EMPTY_TREE };
+        let (dir, name) = (dir.display().to_string(), name.to_owned());
+        Self { dir, name, tree, guard, heads: 0, faults: Vec::new(), more: 0 }
+    }
+
+    pub(super) fn finish(mut self, found: Findings) -> Self {
+        self.faults = found.faults;
+        self.more = found.more;
+        self
+    }
+
+    /// Is everything as it should be.
+    pub(crate) fn is_good(&self) -> bool {
+        self.faults.is_empty() && self.more == 0
+    }
+
+    /// Prints the verdict.
+    ///
+    /// # Errors
+    /// It cannot be printed.
+    pub(super) fn tell(&self, took: Duration, as_json: bool) -> Result<ExitCode> {
+        if as_json {
+            tell(self.json(took))?;
+        } else {
+            self.faults.iter().for_each(|fault| eprintln!("{fault}"));
+            if self.more > 0 {
+                eprintln!("and {} more", self.more);
+            }
+            tell(self.line(took))?;
+        }
+        Ok(if self.is_good() { ExitCode::SUCCESS } else { ExitCode::from(4) })
+    }
+
+    fn line(&self, took: Duration) -> String {
+        let Self { dir, name, tree, heads, .. } = self;
+        let guard = self.guard.map_or("no guard".to_owned(), |guard| format!("guarded at {}", guard.size));
+        let seconds = took.as_secs_f64();
+        if self.is_good() {
+            let Tree { size, root } = tree;
+            return format!(
+                "good: {name} has {size} records, root {root}, {heads} signed heads kept, {guard}; {seconds:.1} s"
+            );
+        }
+        let count = self.faults.len() as u64 + self.more;
+        format!(
+            "NOT GOOD: {count} differences in {dir} ({name}, {} records, {guard}); {seconds:.1} s",
+            tree.size
+        )
+    }
+
+    fn json(&self, took: Duration) -> serde_json::Value {
+        json!({
+            "verdict": if self.is_good() { "good" } else { "difference" },
+            "dir": self.dir,
+            "name": self.name,
+            "size": self.tree.size,
+            "root": self.tree.root.to_string(),
+            "heads": self.heads,
+            "guard": self.guard.map(|guard| json!({ "size": guard.size, "root": guard.root.to_string() })),
+            "faults": self.faults,
+            "more": self.more,
+            "seconds": took.as_secs_f64(),
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! `quipu fsck`: good beside a running server and after it; whatever bit is flipped is found, or nothing hangs on it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::{Place, append, quipu, stderr, stdout};
+
+#[test]
+fn a_good_log_is_good_while_it_is_written_and_after_a_kill() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..300);
+    let output = quipu(&["fsck", &place.text("data")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("good: sum.ops.test has 300 records, root "), "{}", stdout(&output));
+    server.kill();
+    let output = quipu(&["fsck", &place.text("data"), "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&verdict["verdict"], &verdict["size"]), (&"good".into(), &300.into()));
+    assert_eq!(verdict["guard"]["size"], 300);
+    assert!(verdict["heads"].as_u64().unwrap() > 100, "{verdict}");
+}
+
+#[test]
+fn a_directory_without_a_log_cannot_be_checked() {
+    let place = Place::new();
+    let output = quipu(&["fsck", &place.text("nowhere")]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("holds no log"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_older_copy_is_behind_its_guard_and_a_lost_guard_is_missed() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..3);
+    server.kill();
+    copy(&place.path("data"), &place.path("old"));
+    let mut server = place.serve();
+    append(&server, 3..6);
+    server.kill();
+    let output = quipu(&["fsck", &place.text("old"), "--guard", &place.text("data.guard")]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(stderr(&output).contains("ends at record 3, but a head of 6 was guarded"), "{}", stderr(&output));
+    let output = quipu(&["fsck", &place.text("old")]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(stderr(&output).contains("there is no guard"), "{}", stderr(&output));
+}
+
+/// One bit in every few hundred bytes of every file, one at a time. What passes must still serve all that was signed:
+/// the check itself read all of it, so only bytes that nothing hangs on are left (the text of RocksDB's own options, for one).
+#[test]
+fn flipped_bits_are_found_or_harmless() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..40);
+    server.kill();
+    // A second start writes what was in the write-ahead log out to tables.
+    let mut server = place.serve();
+    append(&server, 40..60);
+    server.kill();
+    let honest = stdout(&quipu(&["fsck", &place.text("data")]));
+    assert!(honest.starts_with("good: "), "{honest}");
+    let root = |line: &str| line.split(", ").nth(1).unwrap_or_default().to_owned();
+    let (mut found, mut harmless) = (0, 0);
+    for file in files(&place.path("data/log")) {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        let live = name.ends_with(".sst") || name.ends_with(".log") || name.starts_with("MANIFEST");
+        let bytes = fs::read(&file).unwrap();
+        let step = bytes.len() / if live { 12 } else { 2 } + 1;
+        for at in (0..bytes.len()).step_by(step) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            fs::write(&file, &damaged).unwrap();
+            let output = quipu(&["fsck", &place.text("data")]);
+            match output.status.code() {
+                Some(4) => found += 1,
+                Some(0) => {
+                    assert_eq!(root(&stdout(&output)), root(&honest), "{name} at {at}");
+                    harmless += 1;
+                }
+                code => assert!(!live, "{name} at {at}: {code:?} {}", stderr(&output)),
+            }
+        }
+        fs::write(&file, &bytes).unwrap();
+    }
+    assert!(found > harmless && found > 10, "{found} found, {harmless} harmless");
+    assert!(stdout(&quipu(&["fsck", &place.text("data")])).starts_with("good: "));
+}
+
+#[test]
+fn flipped_bits_in_the_small_files_are_found() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..3);
+    server.kill();
+    for (name, at) in
+        [("data/ledger.id", 30), ("data.guard", 30), ("data.guard", 2 * 4096 + 20), ("data/name", 2)]
+    {
+        let file = place.path(name);
+        let honest = fs::read(&file).unwrap();
+        let mut damaged = honest.clone();
+        damaged[at] ^= 4;
+        write(&file, &damaged);
+        let output = quipu(&["fsck", &place.text("data")]);
+        assert_eq!(output.status.code(), Some(4), "{name} at {at}: {}{}", stdout(&output), stderr(&output));
+        write(&file, &honest);
+    }
+    assert_eq!(quipu(&["fsck", &place.text("data")]).status.code(), Some(0));
+}
+
+/// Also over a file that its owner has made read-only.
+fn write(file: &Path, bytes: &[u8]) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(file, bytes).unwrap();
+}
+
+fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for path in files(from) {
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What it takes to run the real program without the outside world: an upstream proxy that makes modules up, the server as a
+//! child process, and a plain HTTP client. Blocking, on threads: what drives the server must not share its runtime.
+
+mod http;
+mod server;
+mod upstream;
+
+pub(crate) use http::Http;
+pub(crate) use server::{Server, command};
+pub(crate) use upstream::Upstream;
