@@ -1,0 +1,202 @@
+//! The commands of stories.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use crate::http::{self, Answer};
+use crate::modules;
+use crate::story::Story;
+use crate::upstream::{Fault, Upstream};
+
+/// Whether a command held, or why it makes no sense.
+type Held = Result<bool, String>;
+
+impl Story {
+    /// One command of a story.
+    pub(crate) fn command(&mut self, name: &str, args: &[&str]) -> Held {
+        match (name, args) {
+            ("needs", ["live"]) => self.needs_live(),
+            ("upstream", args) => self.upstream_command(args),
+            ("quipu", args) => self.quipu_command(args),
+            ("env", [pair]) => set(&mut self.go_env, pair),
+            ("go", args) => self.exec("go", args),
+            ("exec", [program, args @ ..]) => self.exec(program, args),
+            ("http", [method, path, headers @ ..]) => self.http(method, path, headers),
+            ("ask", [path]) => self.ask(path),
+            ("header", [name, header]) => self.header(name, header),
+            ("flood", [count, path]) => self.flood(number(count)?, path),
+            ("status", [status]) => Ok(self.answer.status == number(status)?),
+            ("stdout" | "stderr" | "body" | "head" | "log", [text]) => self.contains(text, name),
+            ("only", [what, text]) => Ok(self.text(what)?.trim_end() == *text),
+            ("grep", [text, file]) => self.contains(text, file),
+            ("save", [what, file]) => self.save(what, file),
+            ("exists", [file]) => Ok(self.path(file).exists()),
+            ("files", [directory, text]) => Ok(files(&self.path(directory)).iter().any(|f| f.contains(text))),
+            ("cmp", [one, other]) => Ok(self.text(one)? == self.text(other)?),
+            ("copy", [from, to]) => self.shell("cp", &["-a", from, to]),
+            ("remove", [path]) => self.shell("rm", &["-r", path]),
+            ("var", [name, what, nth]) => self.var(name, what, number(nth)?),
+            _ => Err(format!("no such command: {name} with {} words", args.len())),
+        }
+    }
+
+    fn upstream_command(&mut self, args: &[&str]) -> Held {
+        match args {
+            ["start"] => {
+                let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/mod");
+                let upstream = Upstream::start(modules::read_all(&testdata));
+                for (name, value) in [("UPSTREAM", &upstream.url), ("UPSTREAM_KEY", &upstream.key)] {
+                    self.vars.insert(name.to_owned(), value.clone());
+                }
+                self.server_env.insert("GOPROXY".to_owned(), upstream.url.clone());
+                self.server_env.insert("GOSUMDB".to_owned(), upstream.key.clone());
+                self.upstream = Some(upstream);
+            }
+            ["stop"] => self.upstream()?.away(true),
+            ["back"] => self.upstream()?.away(false),
+            ["heal"] => self.upstream()?.heal(),
+            ["forget"] => self.upstream()?.forget(),
+            ["fork"] => self.upstream()?.fork(),
+            ["alter", module] => self.upstream()?.alter_zip(module),
+            ["lie", module] => self.upstream()?.lie(module),
+            ["status", path, status] => self.upstream()?.fault(path, Fault::Status(number(status)?)),
+            ["delay", path, millis] => {
+                self.upstream()?.fault(path, Fault::Delay(Duration::from_millis(number(millis)?)));
+            }
+            ["await", text] => return Ok(self.upstream()?.wait_for(text)),
+            ["asked", text] => return Ok(self.upstream()?.asked().iter().any(|path| path.contains(text))),
+            ["asked", text, times] => {
+                let asked = self.upstream()?.asked();
+                return Ok(asked.iter().filter(|path| path.contains(text)).count() == number::<usize>(times)?);
+            }
+            _ => return Err(format!("no such command: upstream {}", args.join(" "))),
+        }
+        Ok(true)
+    }
+
+    fn quipu_command(&mut self, args: &[&str]) -> Held {
+        match args {
+            ["start", flags @ ..] => self.start(flags),
+            ["stop"] => self.server.take().ok_or("no server runs")?.stop(),
+            ["kill"] => {
+                self.server.take().ok_or("no server runs")?.kill();
+                Ok(true)
+            }
+            ["env", pair] => set(&mut self.server_env, pair),
+            _ => Err(format!("no such command: quipu {}", args.join(" "))),
+        }
+    }
+
+    /// Goes on only where the real upstream may be used; the server then asks what the go command here asks.
+    fn needs_live(&mut self) -> Held {
+        if std::env::var_os("QUIPU_LIVE").is_none_or(|value| value != "1") {
+            self.skipped = Some("asks the real upstream; set QUIPU_LIVE=1".to_owned());
+            return Ok(true);
+        }
+        let output = Command::new("go").args(["env", "GOPROXY"]).output().map_err(|e| e.to_string())?;
+        let list = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        self.server_env.insert("GOPROXY".to_owned(), list);
+        Ok(true)
+    }
+
+    fn http(&mut self, method: &str, path: &str, headers: &[&str]) -> Held {
+        let headers: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
+        self.answer = http::ask(self.server()?.addr(), method, path, &headers).map_err(|e| e.to_string())?;
+        Ok(true)
+    }
+
+    /// Asks without waiting for an answer, which may never come.
+    fn ask(&mut self, path: &str) -> Held {
+        let (addr, path) = (self.server()?.addr().to_owned(), path.to_owned());
+        thread::spawn(move || http::ask(&addr, "GET", &path, &[]));
+        Ok(true)
+    }
+
+    /// Names the value of a header of the answer.
+    fn header(&mut self, name: &str, header: &str) -> Held {
+        let lines = self.answer.head.lines().filter_map(|line| line.split_once(": "));
+        let value =
+            lines.filter(|(known, _)| known.eq_ignore_ascii_case(header)).map(|(_, value)| value).next();
+        self.vars.insert(name.to_owned(), value.ok_or("there is no such header")?.to_owned());
+        Ok(true)
+    }
+
+    /// Many clients at once; all must get one and the same answer.
+    fn flood(&mut self, count: usize, path: &str) -> Held {
+        let (addr, barrier) = (self.server()?.addr().to_owned(), Arc::new(Barrier::new(count)));
+        let ask = |_| {
+            let (addr, path, barrier) = (addr.clone(), path.to_owned(), Arc::clone(&barrier));
+            let client = thread::Builder::new().stack_size(128 * 1024);
+            client.spawn(move || {
+                barrier.wait();
+                http::ask(&addr, "GET", &path, &[])
+            })
+        };
+        let clients: Vec<_> = (0..count).map(ask).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        let answers = clients.into_iter().map(|client| client.join().unwrap());
+        let answers: Vec<Answer> = answers.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+        self.answer = answers.first().cloned().unwrap_or_default();
+        let same = |answer: &Answer| (answer.status, &answer.body) == (self.answer.status, &self.answer.body);
+        Ok(answers.iter().all(same))
+    }
+
+    /// Header lines are compared in lower case, everything else as it is.
+    fn contains(&self, text: &str, what: &str) -> Held {
+        let whole = self.text(what)?;
+        if what == "head" {
+            return Ok(whole.to_ascii_lowercase().contains(&text.to_ascii_lowercase()));
+        }
+        Ok(whole.contains(text))
+    }
+
+    fn save(&mut self, what: &str, file: &str) -> Held {
+        let bytes = if what == "body" { self.answer.body.clone() } else { self.text(what)?.into_bytes() };
+        fs::write(self.path(file), bytes).map_err(|e| format!("{file}: {e}"))?;
+        Ok(true)
+    }
+
+    /// Names the nth word (from 1) of a text.
+    fn var(&mut self, name: &str, what: &str, nth: usize) -> Held {
+        let text = self.text(what)?;
+        let word = nth.checked_sub(1).and_then(|before| text.split_whitespace().nth(before));
+        self.vars.insert(name.to_owned(), word.ok_or("there are not so many words")?.to_owned());
+        Ok(true)
+    }
+
+    fn shell(&mut self, program: &str, args: &[&str]) -> Held {
+        if self.exec(program, args)? { Ok(true) } else { Err(format!("{program} failed")) }
+    }
+}
+
+/// Sets `NAME=VALUE`, or takes `NAME=` out.
+fn set(env: &mut std::collections::BTreeMap<String, String>, pair: &str) -> Held {
+    let (name, value) = pair.split_once('=').ok_or("not NAME=VALUE")?;
+    if value.is_empty() {
+        env.remove(name);
+    } else {
+        env.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(true)
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text}: not a number"))
+}
+
+/// Every file below a directory.
+fn files(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}

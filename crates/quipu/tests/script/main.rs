@@ -1,0 +1,69 @@
+//! Whole-program stories with the real `go` command: one test for each file in `testdata/script`.
+//!
+//! Run one with `cargo test -p quipu --test script <name>`. They need `go` on PATH and no network, but for the live
+//! one, which asks the real upstream and only when QUIPU_LIVE=1.
+
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod archive;
+mod commands;
+mod database;
+mod http;
+mod modules;
+mod program;
+mod story;
+mod upstream;
+
+use std::path::PathBuf;
+
+/// One test for each story.
+macro_rules! stories {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                if let Err(why) = story::play(&scripts().join(concat!(stringify!($name), ".txt"))) {
+                    panic!("{why}");
+                }
+            }
+        )*
+
+        #[test]
+        fn every_story_is_told() {
+            let mut found: Vec<String> = std::fs::read_dir(scripts()).unwrap()
+                .filter_map(|entry| entry.unwrap().file_name().into_string().unwrap().strip_suffix(".txt").map(str::to_owned))
+                .collect();
+            found.sort();
+            assert_eq!(found, [$(stringify!($name)),*]);
+        }
+    };
+}
+
+fn scripts() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/script")
+}
+
+stories! {
+    cached_only
+    file_proxy
+    flood
+    fresh_download
+    go_get
+    gosumdb_url
+    http_shapes
+    list_versions
+    live
+    lying_sum
+    no_upstream
+    own_exports
+    passthrough
+    private_patterns
+    restart
+    restored_data
+    retracted
+    tidy
+    toolchain
+    upstream_away
+    upstream_forks
+    wrong_zip
+}

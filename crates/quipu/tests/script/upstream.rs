@@ -1,0 +1,168 @@
+//! The upstream: a module proxy with a checksum database behind it, in this process, with faults on demand.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use quipu_module::ModuleVersion;
+
+use crate::database::{Database, NAME};
+use crate::modules::{self, Module};
+
+/// What goes wrong at a path.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// Answers with this status.
+    Status(u16),
+    /// Answers with this instead.
+    Body(Vec<u8>),
+    /// Answers rightly, but late.
+    Delay(Duration),
+}
+
+struct State {
+    modules: Vec<Module>,
+    files: BTreeMap<String, Vec<u8>>,
+    database: Mutex<Database>,
+    faults: Mutex<BTreeMap<String, Fault>>,
+    away: Mutex<bool>,
+    asked: Mutex<Vec<String>>,
+}
+
+/// A running upstream. It listens until the test process ends; nothing outlives a test but an idle thread.
+pub(crate) struct Upstream {
+    pub(crate) url: String,
+    pub(crate) key: String,
+    state: Arc<State>,
+}
+
+impl Upstream {
+    /// Serves these modules on a port of its own.
+    pub(crate) fn start(modules: Vec<Module>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let database = Database::new(&modules);
+        let key = database.key();
+        let state = Arc::new(State {
+            files: modules::tree(&modules),
+            modules,
+            database: Mutex::new(database),
+            faults: Mutex::default(),
+            away: Mutex::default(),
+            asked: Mutex::default(),
+        });
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let state = Arc::clone(&shared);
+                thread::spawn(move || serve(&state, &stream));
+            }
+        });
+        Self { url, key, state }
+    }
+
+    /// While away, every connection is closed without an answer.
+    pub(crate) fn away(&self, away: bool) {
+        *self.state.away.lock().unwrap() = away;
+    }
+
+    /// Something goes wrong at this path from now on.
+    pub(crate) fn fault(&self, path: &str, fault: Fault) {
+        self.state.faults.lock().unwrap().insert(path.to_owned(), fault);
+    }
+
+    /// Everything is right again.
+    pub(crate) fn heal(&self) {
+        self.state.faults.lock().unwrap().clear();
+    }
+
+    /// The zip of this version is another from now on; the database still has the true hash.
+    pub(crate) fn alter_zip(&self, module: &str) {
+        let module = self.module(module);
+        self.fault(&format!("/{}.zip", at_v(&module.id)), Fault::Body(module.altered()));
+    }
+
+    /// The database answers lookups of this version with a hash that its log does not hold.
+    pub(crate) fn lie(&self, module: &str) {
+        let module = self.module(module);
+        let lookup = format!("/lookup/{}", module.id.escaped());
+        let answer = self.state.database.lock().unwrap().answer(&lookup).unwrap();
+        let (truth, answer) = (module.zip_hash().to_string(), String::from_utf8(answer).unwrap());
+        let lie = answer.replace(&truth, &format!("h1:{}A=", "B".repeat(42)));
+        assert_ne!(lie, answer);
+        self.fault(&format!("/sumdb/{NAME}{lookup}"), Fault::Body(lie.into_bytes()));
+    }
+
+    /// The database goes on with another history under the same key.
+    pub(crate) fn fork(&self) {
+        *self.state.database.lock().unwrap() = Database::forked(&self.state.modules);
+    }
+
+    /// The paths asked for so far, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.state.asked.lock().unwrap().clone()
+    }
+
+    /// Waits until a path with this text was asked for; whether it was.
+    pub(crate) fn wait_for(&self, text: &str) -> bool {
+        let asked = || self.asked().iter().any(|path| path.contains(text));
+        (0..2000).any(|_| {
+            asked() || {
+                thread::sleep(Duration::from_millis(10));
+                false
+            }
+        })
+    }
+
+    pub(crate) fn forget(&self) {
+        self.state.asked.lock().unwrap().clear();
+    }
+
+    fn module(&self, name: &str) -> &Module {
+        let found = self.state.modules.iter().find(|module| module.id.to_string() == name);
+        found.unwrap_or_else(|| panic!("there is no {name} in testdata/mod"))
+    }
+}
+
+fn at_v(id: &ModuleVersion) -> String {
+    format!("{}/@v/{}", id.path().escaped(), id.version().escaped())
+}
+
+fn serve(state: &State, stream: &TcpStream) {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    while let Some(request) = lines.next() {
+        if *state.away.lock().unwrap() {
+            return;
+        }
+        // The headers say nothing of interest; GET has no body.
+        if !lines.by_ref().any(|line| line.is_empty()) {
+            return;
+        }
+        let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+        state.asked.lock().unwrap().push(path.clone());
+        let (status, body) = answer(state, &path);
+        let head = format!("HTTP/1.1 {status} Test\r\nContent-Length: {}\r\n\r\n", body.len());
+        let mut stream = stream;
+        if stream.write_all(&[head.into_bytes(), body].concat()).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(state: &State, path: &str) -> (u16, Vec<u8>) {
+    let fault = state.faults.lock().unwrap().get(path).cloned();
+    match fault {
+        Some(Fault::Status(status)) => return (status, format!("upstream says {status}\n").into_bytes()),
+        Some(Fault::Body(body)) => return (200, body),
+        Some(Fault::Delay(time)) => thread::sleep(time),
+        None => {}
+    }
+    let body = match path.strip_prefix(&format!("/sumdb/{NAME}")) {
+        Some(within) => state.database.lock().unwrap().answer(within),
+        None => state.files.get(path).cloned(),
+    };
+    body.map_or_else(|| (404, format!("not found: {path}\n").into_bytes()), |body| (200, body))
+}
