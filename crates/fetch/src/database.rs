@@ -28,6 +28,8 @@ pub struct Database {
     proxies: Vec<(Origin, Fallback)>,
     /// The database itself.
     direct: Origin,
+    /// Whether any way is configured. Without one nobody outside is asked anything, not even the database itself.
+    configured: bool,
     /// Whether GOPROXY ends in `direct`: then it may be reached directly whatever the proxies before it said.
     ends_direct: bool,
     policy: Arc<Policy>,
@@ -44,7 +46,7 @@ enum Route {
 
 impl Database {
     /// The database `name`: at `url` if one is given, else behind the first of `proxies` that supports it, else at
-    /// `https://<name>`.
+    /// `https://<name>`. With neither a URL nor an entry in `proxies` it is never asked.
     ///
     /// # Errors
     /// An address is malformed.
@@ -65,7 +67,8 @@ impl Database {
         }
         let ends_direct = proxies.iter().any(|entry| entry.target == ProxyTarget::Direct);
         let route = Mutex::new(Route::Unknown);
-        Ok(Self { name: name.to_owned(), proxies: ways, direct, ends_direct, policy, route })
+        let configured = url.is_some() || !proxies.is_empty();
+        Ok(Self { name: name.to_owned(), proxies: ways, direct, configured, ends_direct, policy, route })
     }
 
     /// Its name.
@@ -118,6 +121,9 @@ impl Database {
     /// Asks each proxy whether it supports the database. One that cannot say stops the search unless the list lets
     /// errors lead on, and even then the database is reached directly only if the list says `direct`.
     async fn probe(&self) -> Result<Origin> {
+        if !self.configured {
+            return Err(Error::unavailable("no upstream: set GOPROXY"));
+        }
         let supported = self.policy.database("/supported")?;
         let mut failure = None;
         for (origin, fallback) in &self.proxies {

@@ -82,6 +82,18 @@ async fn without_support_it_is_reached_directly() {
 }
 
 #[tokio::test]
+async fn without_any_upstream_nobody_is_asked() {
+    let (client, ledger) = client(&[]);
+    let database = Database::new(NAME, None, &[], &client, Arc::default()).unwrap();
+    let error = database.get("/latest", 100).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.text()),
+        (ErrorKind::Unavailable, "sum.example/db: no upstream: set GOPROXY")
+    );
+    assert_eq!(ledger.lines(), [""; 0]);
+}
+
+#[tokio::test]
 async fn lookups_of_private_paths_stay_here() {
     let proxy = Server::start().await;
     supports(&proxy, 200);
