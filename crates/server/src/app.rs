@@ -130,6 +130,7 @@ impl Inner {
             Route::Checkpoint => self.own.checkpoint(),
             Route::Log(log) => self.log(log, asked).await,
             Route::Sumdb(rest) => self.sumdb(rest, asked).await,
+            Route::StoredSumdb(rest) => self.stored_sumdb(rest, asked).await,
             Route::Module(module) => {
                 let hops = Hops::read(asked);
                 if hops.is_loop(&self.instance) {
@@ -167,10 +168,21 @@ impl Inner {
             }
             return hops.scope(self.others.answer(other, path, asked)).await;
         }
-        reply::refuse(&Refusal::NotFound(
-            "no such resource of a checksum database that this server has".to_owned(),
-        ))
+        reply::refuse(&no_database())
     }
+
+    /// This server's own database as it stands: a go command whose GOPROXY is `<url>/cached-only` looks for it there.
+    async fn stored_sumdb(&self, rest: &str, asked: &HeaderMap) -> Reply {
+        match strip_name(rest, &self.name).map(LogRoute::parse) {
+            Some(Some(LogRoute::Lookup(module))) => self.own.stored_lookup(module),
+            Some(_) => self.sumdb(rest, asked).await,
+            None => reply::refuse(&no_database()),
+        }
+    }
+}
+
+fn no_database() -> Refusal {
+    Refusal::NotFound("no such resource of a checksum database that this server has".to_owned())
 }
 
 /// The rules that hold for every request: a method that only reads, and no doubt about whom it is for and where it

@@ -218,6 +218,11 @@ impl Lookup {
         Self { records, modules }
     }
 
+    /// The record of a module version, if the log has it; nobody is asked for it.
+    pub(crate) fn stored(&self, module: &ModuleVersion) -> Result<Option<Found>, LookupError> {
+        self.records.find(module)
+    }
+
     /// The record of a module version. Work that others may wait for goes on when the caller goes away.
     pub(crate) async fn record(&self, module: &ModuleVersion) -> Result<Found, LookupError> {
         if let Some(found) = self.records.find(module)? {

@@ -17,6 +17,8 @@ pub(crate) enum Route<'a> {
     Checkpoint,
     /// `/sumdb/<rest>`: a checksum database by name.
     Sumdb(&'a str),
+    /// `/cached-only/sumdb/<rest>`: the same, where nothing is fetched for the answer.
+    StoredSumdb(&'a str),
     /// A resource of the module proxy.
     Module(ModuleRoute<'a>),
     /// Nothing this server knows.
@@ -76,6 +78,9 @@ impl<'a> Route<'a> {
         }
         if let Some(rest) = path.strip_prefix("/sumdb/") {
             return Self::Sumdb(rest);
+        }
+        if let Some(rest) = path.strip_prefix("/cached-only/sumdb/") {
+            return Self::StoredSumdb(rest);
         }
         let (tree, cached_only) = match path.strip_prefix("/cached-only/") {
             Some(rest) => (rest, true),
@@ -140,6 +145,7 @@ mod tests {
             ("/lookup/a.b/c@v1.0.0", Route::Log(LogRoute::Lookup("a.b/c@v1.0.0"))),
             ("/tile/8/0/000", Route::Log(LogRoute::Tile("tile/8/0/000"))),
             ("/sumdb/x.org/supported", Route::Sumdb("x.org/supported")),
+            ("/cached-only/sumdb/x.org/latest", Route::StoredSumdb("x.org/latest")),
             ("/a.b/c/@v/list", module("a.b/c", Leaf::List)),
             ("/a.b/c/@latest", module("a.b/c", Leaf::Latest)),
             ("/a.b/c/@v/v1.0.0.info", module("a.b/c", Leaf::Info("v1.0.0"))),

@@ -56,6 +56,19 @@ impl OwnLog {
         }
     }
 
+    /// What the log holds, with nothing asked of anybody: what it lacks may be had elsewhere.
+    pub(crate) fn stored_lookup(&self, escaped: &str) -> Reply {
+        let module = match ModuleVersion::parse_escaped(escaped) {
+            Ok(module) => module,
+            Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
+        };
+        match self.lookup.stored(&module) {
+            Ok(Some(found)) => reply::ok(lookup_body(&found), reply::TEXT, Freshness::Seconds(60)),
+            Ok(None) => reply::refuse(&Refusal::NotHere("temporarily unavailable".to_owned())),
+            Err(error) => reply::refuse(&error.into()),
+        }
+    }
+
     fn tile(&self, path: &str, asked: &HeaderMap) -> Result<Reply, Refusal> {
         let (tile, form) = wanted(path)?;
         let (body, kind) = match (tile.level(), form) {
