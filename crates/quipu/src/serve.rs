@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quipu_fetch::{Cache, CacheOptions, Chain};
 use quipu_ledger::{Ledger, OpenOptions, Vouch};
@@ -43,6 +43,7 @@ pub(crate) fn run(config: &Config) -> Result<()> {
 async fn serve(config: &Config) -> Result<()> {
     let metrics = install_metrics()?;
     let data = DataDir::new(config.data());
+    refuse_to_start_over(config, &data)?;
     data.create()?;
     let signer = keys::signer(&data, config.set.key.as_deref(), config.set.name.as_deref())?;
     data.introduce(signer.verifier())?;
@@ -63,6 +64,20 @@ async fn serve(config: &Config) -> Result<()> {
         ..ListenOptions::default()
     };
     attend(&app, listener, options, &ledger, tls).await
+}
+
+/// A guard says that there was a log: where its store and key are missing, no new key is made.
+fn refuse_to_start_over(config: &Config, data: &DataDir) -> Result<()> {
+    let (guard, key) = (config.guard(), config.set.key.clone().unwrap_or_else(|| data.signer()));
+    ensure!(
+        !guard.exists() || data.has_log() || key.exists(),
+        "the guard {} knows a log, but {} holds neither its records nor its key: the data directory is wrong, or its \
+         content is lost. Name the right directory (--data), or bring the log back with `quipu restore` and the key from \
+         where you keep it; starting from nothing would fork the log",
+        guard.display(),
+        data.path().display()
+    );
+    Ok(())
 }
 
 /// Serves until a signal or until the log stops.
