@@ -99,6 +99,14 @@ impl Story {
         }
         let output = Command::new("go").args(["env", "GOPROXY"]).output().map_err(|e| e.to_string())?;
         let list = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let before = self.go_env.clone();
+        self.go_env.insert("GOPROXY".to_owned(), list.clone());
+        self.go_env.insert("GOMODCACHE".to_owned(), self.path("probe").display().to_string());
+        let there = self.exec("go", &["list", "-m", "-versions", "github.com/google/uuid"])?;
+        self.go_env = before;
+        if !there {
+            self.skipped = Some(format!("the upstream cannot be reached: {}", self.last.stderr));
+        }
         self.server_env.insert("GOPROXY".to_owned(), list);
         Ok(true)
     }
