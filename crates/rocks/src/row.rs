@@ -180,3 +180,71 @@ pub(crate) fn check_tile(value: &[u8]) -> Result<&[u8], Malformed> {
     let whole = value.len().is_multiple_of(Hash::SIZE) && (1..=256).contains(&(value.len() / Hash::SIZE));
     if whole { Ok(value) } else { Err(Malformed("tile")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Rows as they are described in `docs/FORMATS.md`.
+    #[test]
+    fn bytes_as_described() {
+        assert_eq!(key_hash(b"abc"), [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]);
+        assert_eq!((run_key(63), run_key(64)), ([0; 8], [0, 0, 0, 0, 0, 0, 0, 1]));
+        assert_eq!(tile_key(2, 258), [2, 0, 0, 0, 0, 0, 0, 1, 2]);
+        let mut run = Vec::new();
+        push_slot(&mut run, 258, &Entry::new(Bytes::from_static(b"k v\n"), 2).unwrap());
+        assert_eq!(run, b"\0\0\0\0\0\0\x01\x02\0\x02\0\x04k v\n");
+        let head = Head { size: 1, time: 2, root: Hash::from_bytes([3; 32]) };
+        let value = format_head(&head);
+        assert_eq!(value[..16], [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]);
+        assert_eq!(value[16..], [3; 32]);
+        let notes =
+            Notes { size: 1, sumdb: Bytes::from_static(b"s\n"), checkpoint: Bytes::from_static(b"c\n") };
+        assert_eq!(format_notes(&notes), Ok(b"\0\0\0\x02s\nc\n".to_vec()));
+    }
+
+    #[test]
+    fn a_tile_has_1_to_256_hashes() {
+        for (len, good) in [(0, false), (31, false), (32, true), (33, false), (8192, true), (8224, false)] {
+            assert_eq!(check_tile(&vec![1; len]).is_ok(), good, "{len} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back(
+            texts in prop::collection::vec((any::<u64>(), prop::collection::vec(any::<u8>(), 1..300), 1_usize..300), 0..70),
+        ) {
+            let entries: Vec<(u64, Entry)> = texts
+                .into_iter()
+                .map(|(time, text, key)| (time, Entry::new(Bytes::from(text.clone()), key.min(text.len())).unwrap()))
+                .collect();
+            let mut run = Vec::new();
+            entries.iter().for_each(|(time, entry)| push_slot(&mut run, *time, entry));
+            let slots: Vec<Slot> = slots(&run).collect::<Result<_, _>>().unwrap();
+            prop_assert_eq!(slots.len(), entries.len());
+            for (slot, (time, entry)) in slots.iter().zip(&entries) {
+                prop_assert_eq!((slot.time, slot.key, slot.text), (*time, entry.key(), &entry.text()[..]));
+            }
+            let mut records = Vec::new();
+            collect_slots(&run, 0..entries.len(), &mut records).unwrap();
+            prop_assert!(records.iter().map(|record| &record.text).eq(entries.iter().map(|(_, entry)| entry.text())));
+            prop_assert!(collect_slots(&run, 0..entries.len() + 1, &mut records).is_err());
+            // A row that ends too early is noticed.
+            if let Some(cut) = run.len().checked_sub(1) {
+                prop_assert!(self::slots(&run[..cut]).any(|slot| slot.is_err()));
+            }
+        }
+
+        #[test]
+        fn no_row_panics(bytes in prop::collection::vec(any::<u8>(), 0..400), at in 0_usize..80) {
+            let _ = slots(&bytes).count();
+            let _ = collect_slots(&bytes, at..at + 3, &mut Vec::new());
+            let _ = parse_chain(&bytes).map(Iterator::count);
+            let _ = parse_head(&bytes).map(|head| assert_eq!(format_head(&head), bytes));
+            let _ = parse_notes(7, &bytes).map(|notes| assert_eq!(format_notes(&notes), Ok(bytes.clone())));
+            let _ = check_tile(&bytes);
+        }
+    }
+}
