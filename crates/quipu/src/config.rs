@@ -92,7 +92,7 @@ table! {
 table! {
     /// `[sumdb]`: other checksum databases passed through.
     Sumdb {
-        /// Databases passed through under /sumdb/<name>/: "vkey [url]" entries separated by commas; the upstream
+        /// Databases passed through under `/sumdb/NAME/`: `VKEY [URL]` entries separated by commas; the upstream
         /// database is always among them
         passthrough: String, "sumdb-passthrough", "QUIPU_SUMDB_PASSTHROUGH", "passthrough";
     }
@@ -163,13 +163,13 @@ table! {
         data: PathBuf, "data", "QUIPU_DATA", "data";
         /// Address and port to listen on [default: 127.0.0.1:8080]
         listen: String, "listen", "QUIPU_LISTEN", "listen";
-        /// Name of the checksum database, host[/path] [default: sum.<hostname>]
+        /// Name of the checksum database, host[/path] [default: sum.HOSTNAME]
         name: String, "name", "QUIPU_NAME", "name";
         /// File of the signing key, used as it is [default: made in the data directory at first start]
         key: PathBuf, "key", "QUIPU_KEY", "key";
-        /// URL under which clients reach this server, for the printed exports [default: http://<listen>]
+        /// URL under which clients reach this server, for the printed exports [default: http://LISTEN]
         url: String, "url", "QUIPU_URL", "url";
-        /// File that remembers the last signed head, best on another volume [default: <data>.guard]
+        /// File that remembers the last signed head, best on another volume [default: DATA.guard]
         guard: PathBuf, "guard", "QUIPU_GUARD", "guard";
     }
     sections {
