@@ -33,6 +33,14 @@ pub(crate) enum Command {
     Key(KeyCommand),
     /// Check a whole log: every record, tile, root and signed head. Reads only; the server may be running.
     Fsck(Fsck),
+    /// Copy the log, consistently, while the server may be running.
+    Backup(Backup),
+    /// Bring a log back from a backup and whatever newer copy can be had, or vouch for a moved one or a lost guard.
+    Restore(Box<Restore>),
+    /// Take the modules of go.sum files into the log of a running server, and compare the hashes.
+    Import(Import),
+    /// Show how a running server is doing.
+    Status(Status),
     /// Show the configuration in force, or check it.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -88,6 +96,66 @@ pub(crate) struct Fsck {
     #[arg(long, env = "QUIPU_GUARD")]
     pub(crate) guard: Option<PathBuf>,
     /// Print the verdict as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The signing key is never copied: keep it safe by itself. Nor is the module cache: it can be \
+                        fetched again, and copied like any directory."
+)]
+pub(crate) struct Backup {
+    /// Directory to make; it must not exist
+    pub(crate) to: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without FROM the log stays as it is, and --moved or --new-guard says what you vouch for. The \
+                        server must not be running. Exit code 4: the records that can be had are not those that were \
+                        signed."
+)]
+pub(crate) struct Restore {
+    /// Backup or data directory to bring records from
+    #[arg(required_unless_present_any = ["moved", "new_guard"])]
+    pub(crate) from: Option<PathBuf>,
+    /// Newer copy of this log: a data directory, or the URL of another quipu or a mirror. Repeatable
+    #[arg(long, value_name = "URL|DIR")]
+    pub(crate) newer: Vec<String>,
+    /// This copied or moved data directory (or guard) is the only one that will ever be written again
+    #[arg(long, conflicts_with = "new_guard")]
+    pub(crate) moved: bool,
+    /// The guard is lost, and nobody has seen a signed head larger than the log that is here
+    #[arg(long)]
+    pub(crate) new_guard: bool,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 all there and equal, 1 some could not be looked up, 4 a hash differs.")]
+pub(crate) struct Import {
+    /// go.sum files
+    #[arg(required = true, value_name = "go.sum")]
+    pub(crate) files: Vec<PathBuf>,
+    /// URL of the server
+    #[arg(long, env = "QUIPU_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 ready, 1 not ready or not reached.")]
+pub(crate) struct Status {
+    /// URL of the server
+    #[arg(long, env = "QUIPU_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -195,12 +195,13 @@ impl Fsck {
 /// Rows, records, tiles and root.
 fn check_store(store: &RocksStore, head: &Head, found: &mut Findings) -> Result<()> {
     let mut rows = Progress::new("records (reading every row)", head.size);
-    if let Err(error) = store.scrub(|progress| rows.show(progress.rows.min(head.size))) {
-        found.read(error)?;
+    match store.scrub(|progress| rows.show(progress.rows.min(head.size))) {
+        Ok(scrubbed) => scrubbed.torn.into_iter().for_each(|torn| found.note(torn)),
+        Err(error) => found.read(error)?,
     }
     drop(rows);
     let mut records = Progress::new("records", head.size);
-    let source = Source::new(store);
+    let source = Source(store);
     let signed = Tree { size: head.size, root: head.root };
     match check_log(&source, &signed, GoSum, Options::default(), |done| records.show(done)) {
         Ok(report) => found.report(&report),
@@ -210,7 +211,6 @@ fn check_store(store: &RocksStore, head: &Head, found: &mut Findings) -> Result<
         Err(CheckError::Tile { tile, error }) => found.at(&tile.to_string(), error)?,
         Err(error @ CheckError::Count { .. }) => found.add(error.to_string()),
     }
-    source.into_faults().into_iter().for_each(|fault| found.add(fault));
     Ok(())
 }
 

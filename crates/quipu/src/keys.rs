@@ -50,11 +50,13 @@ impl DataDir {
         self.0.join("signer.key")
     }
 
-    fn name_file(&self) -> PathBuf {
+    /// The plain file with the log's name.
+    pub(crate) fn name_file(&self) -> PathBuf {
         self.0.join("name")
     }
 
-    fn vkey_file(&self) -> PathBuf {
+    /// The plain file with the log's verifier key.
+    pub(crate) fn vkey_file(&self) -> PathBuf {
         self.0.join("vkey")
     }
 
@@ -230,7 +232,7 @@ fn read_line(file: &Path) -> Result<Option<String>> {
 }
 
 /// Writes a file that must not exist, durably: a log must not be signed with a key that a power cut takes away.
-fn write_new(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+pub(crate) fn write_new(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let mut options = fs::OpenOptions::new();
         let mut out = options.write(true).create_new(true).mode(mode).open(file)?;

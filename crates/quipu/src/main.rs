@@ -1,13 +1,19 @@
 //! The `quipu` program: an auditable Go checksum database and module proxy.
 
+mod backup;
 mod cli;
 mod config;
 mod fsck;
+mod import;
 mod keys;
 mod logging;
 mod output;
 mod progress;
+mod remote;
+mod replay;
+mod restore;
 mod serve;
+mod status;
 mod upstream;
 
 use std::process::ExitCode;
@@ -40,6 +46,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Key(KeyCommand::Show(dir)) => tell(DataDir::new(dir.data).verifier()?)?,
         Command::Fsck(fsck) => return fsck::run(&fsck),
+        Command::Backup(backup) => backup::run(&backup)?,
+        Command::Restore(restore) => return restore::run(*restore),
+        Command::Import(import) => return import::run(&import),
+        Command::Status(status) => return status::run(&status),
         Command::Config(ConfigCommand::Check(configured)) => {
             resolve(*configured)?.tls()?;
             tell("the configuration is good")?;
@@ -49,6 +59,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Puts the layers of the configuration together.
 fn resolve(configured: Configured) -> Result<Config> {
     Config::resolve(configured.settings, configured.config.as_deref())
 }

@@ -53,7 +53,7 @@ async fn serve(config: &Config) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", config.listen()))?;
     let tls = config.tls()?.map(|(cert, key)| Identity::load(cert, key)).transpose()?;
     let url = url(config, &listener, tls.is_some())?;
-    let ledger = open_ledger(config, &data, signer)?;
+    let ledger = open_ledger(config, &data, signer, Vouch::Nothing)?;
     let app = assemble(config, &data, &ledger, &Served { verifier: &verifier, url: &url, metrics })?;
     tell(exports(&url, &verifier))?;
     info!(listen = %listener.local_addr()?, records = ledger.head().size(), data = %data.path().display(), "serving");
@@ -132,7 +132,16 @@ async fn follow_certificate(tls: Arc<Identity>, mut hangup: Signal) {
     }
 }
 
-fn open_ledger(config: &Config, data: &DataDir, signer: SignerKey) -> Result<Ledger> {
+/// Opens the log, or refuses; with what the operator vouches for.
+///
+/// # Errors
+/// The store, a key or the log is refused.
+pub(crate) fn open_ledger(
+    config: &Config,
+    data: &DataDir,
+    signer: SignerKey,
+    vouch: Vouch,
+) -> Result<Ledger> {
     let log = &config.set.log;
     let mut options = quipu_rocks::Options::default();
     if let Some(mib) = log.cache_mib {
@@ -147,7 +156,7 @@ fn open_ledger(config: &Config, data: &DataDir, signer: SignerKey) -> Result<Led
     getrandom::fill(&mut random).context("no randomness")?;
     let mut open = OpenOptions::new(Arc::new(store), data.path(), signers, random);
     open.guard = config.guard();
-    open.vouch = Vouch::Nothing;
+    open.vouch = vouch;
     if let Some(mib) = log.reserve_mib {
         open.room.reserve = u64::from(mib) * MIB;
     }

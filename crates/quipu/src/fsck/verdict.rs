@@ -20,9 +20,15 @@ pub(super) const MAX_FAULTS: usize = 64;
 pub(super) struct Findings {
     faults: Vec<String>,
     more: u64,
+    /// What is worth knowing and no fault.
+    notes: Vec<String>,
 }
 
 impl Findings {
+    pub(super) fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
     pub(super) fn add(&mut self, fault: String) {
         if self.faults.contains(&fault) {
             return;
@@ -65,18 +71,20 @@ pub(crate) struct Verdict {
     pub(super) heads: u64,
     faults: Vec<String>,
     more: u64,
+    notes: Vec<String>,
 }
 
 impl Verdict {
     pub(super) fn new(dir: &Path, name: &str, guard: Option<Head>) -> Self {
         let tree = Tree { size: 0, root: Hash::EMPTY_TREE };
         let (dir, name) = (dir.display().to_string(), name.to_owned());
-        Self { dir, name, tree, guard, heads: 0, faults: Vec::new(), more: 0 }
+        Self { dir, name, tree, guard, heads: 0, faults: Vec::new(), more: 0, notes: Vec::new() }
     }
 
     pub(super) fn finish(mut self, found: Findings) -> Self {
         self.faults = found.faults;
         self.more = found.more;
+        self.notes = found.notes;
         self
     }
 
@@ -93,6 +101,7 @@ impl Verdict {
         if as_json {
             tell(self.json(took))?;
         } else {
+            self.notes.iter().for_each(|note| eprintln!("note: {note}"));
             self.faults.iter().for_each(|fault| eprintln!("{fault}"));
             if self.more > 0 {
                 eprintln!("and {} more", self.more);
@@ -130,6 +139,7 @@ impl Verdict {
             "guard": self.guard.map(|guard| json!({ "size": guard.size, "root": guard.root.to_string() })),
             "faults": self.faults,
             "more": self.more,
+            "notes": self.notes,
             "seconds": took.as_secs_f64(),
         })
     }

@@ -1,7 +1,9 @@
 //! The operator's commands, run as the real program beside the real server.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod client;
 mod fsck;
+mod restore;
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,68 @@
+//! `quipu status`: how a running server is doing, as it says itself.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use quipu_tlog::parse_tree;
+use serde_json::json;
+
+use crate::cli;
+use crate::output::tell;
+use crate::remote::{Remote, block_on};
+
+/// Asks and prints.
+///
+/// # Errors
+/// The server cannot be reached, or is none.
+pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
+    let remote = Remote::new(&args.url)?;
+    let (ready, checks, head, metrics) = block_on(ask(&remote))
+        .with_context(|| format!("no word from {}: is the server running there? (--url)", args.url))?;
+    let (size, root) = head;
+    let figures: BTreeMap<&str, f64> =
+        metrics.lines().filter_map(figure).filter(|(name, _)| SHOWN.contains(name)).collect();
+    if args.json {
+        let checks: BTreeMap<_, _> = checks.lines().filter_map(|line| line.split_once(": ")).collect();
+        tell(json!({ "ready": ready, "checks": checks, "size": size, "root": root, "metrics": figures }))?;
+    } else {
+        tell(if ready { "ready" } else { "NOT READY" })?;
+        tell(checks.trim_end())?;
+        tell(format_args!("records: {size}\nroot: {root}"))?;
+        for (name, value) in figures {
+            tell(format_args!("{name}: {value}"))?;
+        }
+    }
+    Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+type Answers = (bool, String, (u64, String), String);
+
+async fn ask(remote: &Remote) -> Result<Answers> {
+    let text = |body: bytes::Bytes| String::from_utf8_lossy(&body).into_owned();
+    let (ready, checks) = remote.get("/readyz", 64 << 10).await?;
+    let (status, latest) = remote.get("/latest", 1 << 20).await?;
+    ensure!(status == 200, "/latest answers {status}");
+    let latest = text(latest);
+    let tree = latest.split_once("\n\n").and_then(|(tree, _)| parse_tree(format!("{tree}\n")).ok());
+    let tree = tree.context("/latest is no signed tree")?;
+    let (_, metrics) = remote.get("/metrics", 4 << 20).await?;
+    Ok((ready == 200, text(checks), (tree.size, tree.root.to_string()), text(metrics)))
+}
+
+/// Name and value of a figure without labels.
+fn figure(line: &str) -> Option<(&str, f64)> {
+    let (name, value) = line.split_once(' ')?;
+    Some((name, value.parse().ok()?))
+}
+
+/// The figures worth a look; all of them are at /metrics.
+const SHOWN: [&str; 7] = [
+    "quipu_log_head_time_seconds",
+    "quipu_log_queue",
+    "quipu_log_rounds",
+    "quipu_log_round_commit_seconds",
+    "quipu_log_round_guard_seconds",
+    "quipu_cache_free_bytes",
+    "quipu_records_unproven_total",
+];
