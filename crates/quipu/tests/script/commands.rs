@@ -62,6 +62,7 @@ impl Story {
             ["forget"] => self.upstream()?.forget(),
             ["fork"] => self.upstream()?.fork(),
             ["alter", module] => self.upstream()?.alter_zip(module),
+            ["alter-mod", module] => self.upstream()?.alter_go_mod(module),
             ["lie", module] => self.upstream()?.lie(module),
             ["status", path, status] => self.upstream()?.fault(path, Fault::Status(number(status)?)),
             ["delay", path, millis] => {

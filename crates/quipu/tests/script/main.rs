@@ -44,8 +44,11 @@ fn scripts() -> PathBuf {
 }
 
 stories! {
+    altered_mod
     cached_only
+    fallback
     file_proxy
+    first_hash_wins
     flood
     fresh_download
     go_get
@@ -55,8 +58,10 @@ stories! {
     live
     lying_sum
     no_upstream
+    one_writer
     own_exports
     passthrough
+    prefer
     private_patterns
     restart
     restored_data

@@ -85,6 +85,13 @@ impl Upstream {
         self.fault(&format!("/{}.zip", at_v(&module.id)), Fault::Body(module.altered()));
     }
 
+    /// The same for its go.mod.
+    pub(crate) fn alter_go_mod(&self, module: &str) {
+        let module = self.module(module);
+        let altered = [&module.go_mod[..], b"\n// altered\n"].concat();
+        self.fault(&format!("/{}.mod", at_v(&module.id)), Fault::Body(altered));
+    }
+
     /// The database answers lookups of this version with a hash that its log does not hold.
     pub(crate) fn lie(&self, module: &str) {
         let module = self.module(module);
