@@ -27,10 +27,12 @@ impl Story {
             ("exec", [program, args @ ..]) => self.exec(program, args),
             ("http", [method, path, headers @ ..]) => self.http(method, path, headers),
             ("ask", [path]) => self.ask(path),
+            ("certificate", [name]) => self.certificate(name),
             ("header", [name, header]) => self.header(name, header),
             ("flood", [count, path]) => self.flood(number(count)?, path),
             ("status", [status]) => Ok(self.answer.status == number(status)?),
             ("stdout" | "stderr" | "body" | "head" | "log", [text]) => self.contains(text, name),
+            ("log", ["await", text]) => self.await_log(text),
             ("only", [what, text]) => Ok(self.text(what)?.trim_end() == *text),
             ("grep", [text, file]) => self.contains(text, file),
             ("save", [what, file]) => self.save(what, file),
@@ -125,6 +127,17 @@ impl Story {
         Ok(true)
     }
 
+    /// Makes a certificate for 127.0.0.1 that vouches for itself: `NAME.cert` and `NAME.key`.
+    fn certificate(&mut self, name: &str) -> Held {
+        let made =
+            rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).map_err(|e| e.to_string())?;
+        let files = [("cert", made.cert.pem()), ("key", made.signing_key.serialize_pem())];
+        for (kind, pem) in files {
+            fs::write(self.path(&format!("{name}.{kind}")), pem).map_err(|e| e.to_string())?;
+        }
+        Ok(true)
+    }
+
     /// Names the value of a header of the answer.
     fn header(&mut self, name: &str, header: &str) -> Held {
         let lines = self.answer.head.lines().filter_map(|line| line.split_once(": "));
@@ -160,6 +173,17 @@ impl Story {
             return Ok(whole.to_ascii_lowercase().contains(&text.to_ascii_lowercase()));
         }
         Ok(whole.contains(text))
+    }
+
+    /// Waits until the server has said it.
+    fn await_log(&self, text: &str) -> Held {
+        for _ in 0..2000 {
+            if self.contains(text, "log")? {
+                return Ok(true);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(false)
     }
 
     fn save(&mut self, what: &str, file: &str) -> Held {

@@ -57,6 +57,7 @@ stories! {
     list_versions
     live
     lying_sum
+    no_loop
     no_upstream
     one_writer
     own_exports
@@ -67,6 +68,7 @@ stories! {
     restored_data
     retracted
     tidy
+    tls
     toolchain
     upstream_away
     upstream_forks

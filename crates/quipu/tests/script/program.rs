@@ -93,6 +93,11 @@ impl Server {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `host:port`
     pub(crate) fn addr(&self) -> &str {
         self.url.split_once("://").map_or("", |(_, addr)| addr)

@@ -187,8 +187,16 @@ impl Story {
         }
         match Server::start(command, self.home.path())? {
             Ok(server) => {
-                for (name, value) in [("URL", &*server.url), ("ADDR", server.addr()), ("KEY", &server.key)] {
-                    self.vars.insert(name.to_owned(), value.to_owned());
+                let (addr, pid) = (server.addr().to_owned(), server.pid().to_string());
+                let port = addr.rsplit(':').next().unwrap_or_default().to_owned();
+                for (name, value) in [
+                    ("URL", &server.url),
+                    ("KEY", &server.key),
+                    ("ADDR", &addr),
+                    ("PORT", &port),
+                    ("PID", &pid),
+                ] {
+                    self.vars.insert(name.to_owned(), value.clone());
                 }
                 self.go_env.insert("GOPROXY".to_owned(), server.url.clone());
                 self.go_env.insert("GOSUMDB".to_owned(), server.key.clone());
