@@ -42,6 +42,7 @@ pub(crate) fn open(
     cache: &Cache,
     options: &Options,
 ) -> Result<DB, OpenError> {
+    refuse_remains(path)?;
     let db = DB::open_cf_descriptors(settings, path, tuning::families(options, cache)).map_err(open_error)?;
     match db.get(FORMAT_KEY).map_err(read_error)? {
         Some(format) => check_format(&format)?,
@@ -53,6 +54,19 @@ pub(crate) fn open(
         None => return Err(OpenError::Format("rows, but no format row".into())),
     }
     Ok(db)
+}
+
+/// RocksDB takes a directory without CURRENT for an empty one, begins a new store there and deletes the tables that it
+/// finds. (A crash in the very first opening leaves a manifest without CURRENT, but neither tables nor logs.)
+fn refuse_remains(path: &Path) -> Result<(), OpenError> {
+    let rows = |name: &OsString| [".sst", ".log"].iter().any(|end| name.to_string_lossy().ends_with(end));
+    let remains =
+        !path.join("CURRENT").exists() && data_files(path).is_ok_and(|names| names.iter().any(rows));
+    if remains {
+        let what = format!("{}: tables or logs of a store, but no CURRENT", path.display());
+        return Err(ReadError::Corrupt(what).into());
+    }
+    Ok(())
 }
 
 /// Opens without writing anything and without the lock, also while another process writes.

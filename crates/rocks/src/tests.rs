@@ -265,6 +265,30 @@ fn a_gap_between_tables_is_refused() {
 }
 
 #[test]
+fn remains_of_a_store_are_not_taken_for_an_empty_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(&opened(dir.path()), 8);
+    let tables = || {
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+        names.filter(|path| path.extension().is_some_and(|end| end == "sst")).count()
+    };
+    let before = tables();
+    assert!(before > 0);
+    for file in std::fs::read_dir(dir.path()).unwrap() {
+        let path = file.unwrap().path();
+        if path.ends_with("CURRENT") || path.extension().is_some_and(|end| end == "log") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert!(matches!(RocksStore::open(dir.path(), &options()), Err(OpenError::Read(_))));
+    assert_eq!(tables(), before);
+
+    let interrupted = tempfile::tempdir().unwrap();
+    std::fs::write(interrupted.path().join("MANIFEST-000001"), b"begun").unwrap();
+    fill(&opened(interrupted.path()), 8);
+}
+
+#[test]
 fn a_checkpoint_is_a_store_of_that_moment() {
     let dir = tempfile::tempdir().unwrap();
     let store = opened(&dir.path().join("a"));
