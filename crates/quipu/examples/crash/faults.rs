@@ -132,10 +132,17 @@ fn attach(server: &Server, writer_only: bool, inject: &str, trace: &PathBuf) -> 
     Ok(child)
 }
 
+/// A thread gives itself its name once it runs, so it may take a moment to be found.
 fn writer_thread(process: u32) -> Option<String> {
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).ok()?;
     let named = |task: &fs::DirEntry| {
         fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "quipu-writer")
     };
-    tasks.flatten().find(named).and_then(|task| task.file_name().into_string().ok())
+    (0..200).find_map(|_| {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).ok()?;
+        let found = tasks.flatten().find(named);
+        if found.is_none() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        found?.file_name().into_string().ok()
+    })
 }
