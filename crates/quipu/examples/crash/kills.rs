@@ -31,6 +31,12 @@ pub(crate) fn run(mut run: Run, rounds: u32) -> (u32, u32) {
             );
         }
     }
+    // What the last kill left is looked at as well.
+    if let Err(why) = run.examine().map(drop) {
+        println!("after the last round: {why}");
+        finish(&run, 1);
+        return (rounds, 1);
+    }
     finish(&run, 0);
     (rounds, 0)
 }
