@@ -94,12 +94,17 @@ impl Url {
             _ => return None,
         };
         let authority = uri.authority()?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        // Brackets stand around the whole of an IPv6 address and nowhere else.
+        let host = match authority.host().strip_prefix('[') {
+            Some(address) => address.strip_suffix(']')?,
+            None => authority.host(),
+        };
+        let host = host.to_ascii_lowercase();
         let port = match authority.as_str().strip_prefix(authority.host())? {
             "" => scheme.default_port(),
             port => port.strip_prefix(':')?.parse().ok()?,
         };
-        if host.is_empty() || text.contains('#') || !is_printable(text) {
+        if host.is_empty() || host.contains(['[', ']']) || text.contains('#') || !is_printable(text) {
             return None;
         }
         let path_and_query = match uri.path_and_query()?.as_str() {
