@@ -19,7 +19,7 @@ pub enum OpenError {
     #[error("{0}: no store here")]
     Missing(String),
     /// Another process has the store open for writing.
-    #[error("the store is open in another process: {0}")]
+    #[error("the store is open in another process ({0}): stop that one first, one log has one writer")]
     Busy(String),
     /// The store was written by a version of this program that this one does not know.
     #[error("the store has a format this version does not know: {0}")]
