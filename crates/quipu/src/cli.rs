@@ -92,7 +92,7 @@ pub(crate) struct Fsck {
     /// Data directory of the server, or a backup
     #[arg(default_value = "quipu-data", env = "QUIPU_DATA")]
     pub(crate) dir: PathBuf,
-    /// File that remembers the last signed head [default: <DIR>.guard]
+    /// File that remembers the last signed head [default: DIR.guard]
     #[arg(long, env = "QUIPU_GUARD")]
     pub(crate) guard: Option<PathBuf>,
     /// Print the verdict as JSON
