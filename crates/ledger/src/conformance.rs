@@ -289,7 +289,18 @@ impl<'a, S: Subject> Log<'a, S> {
             let (found, record) = self.store().find(entry.key()).expect("a find").expect("a record");
             assert_eq!((found, &record.text), (index, entry.text()));
         }
+        self.check_many();
         self.check_tiles();
+    }
+
+    /// Many keys at once, known and unknown in turns and some of them twice, are found like each by itself.
+    fn check_many(&self) {
+        let store = self.store();
+        let known = self.entries.iter().chain(self.entries.iter().take(3)).map(Entry::key);
+        let keys: Vec<&[u8]> = known.flat_map(|key| [key, &key[..key.len() - 1]]).collect();
+        let found = store.find_many(&keys).expect("many finds");
+        let one_by_one: Vec<_> = keys.iter().map(|key| store.find(key).expect("a find")).collect();
+        assert_eq!(found, one_by_one);
     }
 
     fn check_range(&self, range: Range<u64>) {

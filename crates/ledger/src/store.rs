@@ -157,6 +157,14 @@ pub trait Store: Send + Sync + 'static {
     /// See [`ReadError`].
     fn find(&self, key: &[u8]) -> Result<Option<(u64, Record)>, ReadError>;
 
+    /// [`Store::find`] for many keys at once, answered in their order: the writer asks for all of a round together.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; for all keys if one fails.
+    fn find_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<(u64, Record)>>, ReadError> {
+        keys.iter().map(|key| self.find(key)).collect()
+    }
+
     /// The records of a half-open index range, all of it; an index at or past the head is an error of kind `Corrupt`
     /// (the caller bounds the range by a head). Callers ask for at most a few thousand at once.
     ///

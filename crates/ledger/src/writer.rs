@@ -263,37 +263,57 @@ enum Place {
 
 /// Sorts a batch into what is known and what is new, in order and without any key twice.
 fn sort(store: &dyn Store, size: u64, batch: &[Entry]) -> (Vec<Place>, Vec<Entry>) {
-    let mut pending: HashMap<&[u8], usize> = HashMap::new();
-    let mut fresh: Vec<Entry> = Vec::new();
+    let mut known = look_up(store, size, batch).into_iter();
+    let mut pending: HashMap<&[u8], usize> = HashMap::with_capacity(batch.len());
+    let mut fresh: Vec<Entry> = Vec::with_capacity(batch.len());
     let mut places = Vec::with_capacity(batch.len());
     for entry in batch {
-        let place = match pending.entry(entry.key()) {
+        let place = known.next().flatten().unwrap_or_else(|| match pending.entry(entry.key()) {
             hash_map::Entry::Occupied(first) => {
                 let n = *first.get();
                 let same = fresh.get(n).is_some_and(|first| first.text() == entry.text());
                 if same { Place::Fresh(n) } else { Place::Clash(n) }
             }
-            hash_map::Entry::Vacant(vacant) => look_up(store, size, entry).unwrap_or_else(|| {
+            hash_map::Entry::Vacant(vacant) => {
                 let n = *vacant.insert(fresh.len());
                 fresh.push(entry.clone());
                 Place::Fresh(n)
-            }),
-        };
+            }
+        });
         places.push(place);
     }
     (places, fresh)
 }
 
-/// The place of an entry whose key is in the log (or whose place could not be found); `None` if it is not.
-fn look_up(store: &dyn Store, size: u64, entry: &Entry) -> Option<Place> {
+/// The places of the entries whose keys are in the log, or whose places could not be found; `None` for the others.
+fn look_up(store: &dyn Store, size: u64, batch: &[Entry]) -> Vec<Option<Place>> {
+    let keys: Vec<&[u8]> = batch.iter().map(Entry::key).collect();
+    match store.find_many(&keys) {
+        Ok(found) => batch
+            .iter()
+            .zip(found)
+            .map(|(entry, found)| found.map(|found| place(size, entry, found)))
+            .collect(),
+        // One key that cannot be looked up does not keep the others out.
+        Err(_) => batch.iter().map(|entry| look_up_one(store, size, entry)).collect(),
+    }
+}
+
+fn look_up_one(store: &dyn Store, size: u64, entry: &Entry) -> Option<Place> {
     match store.find(entry.key()) {
-        Ok(None) => None,
-        Ok(Some((index, record))) if index >= size || !record.text.starts_with(entry.key()) => {
-            Some(Place::Unknown(Error::Corrupt(format!("the key of record {index} leads astray").into())))
-        }
-        Ok(Some((index, record))) if record.text == *entry.text() => Some(Place::Known(index, record.time)),
-        Ok(Some((index, record))) => Some(Place::Taken(index, record)),
+        Ok(found) => found.map(|found| place(size, entry, found)),
         Err(error) => Some(Place::Unknown(error.into())),
+    }
+}
+
+/// The place of an entry for whose key the store has a record.
+fn place(size: u64, entry: &Entry, (index, record): (u64, Record)) -> Place {
+    if index >= size || !record.text.starts_with(entry.key()) {
+        Place::Unknown(Error::Corrupt(format!("the key of record {index} leads astray").into()))
+    } else if record.text == *entry.text() {
+        Place::Known(index, record.time)
+    } else {
+        Place::Taken(index, record)
     }
 }
 

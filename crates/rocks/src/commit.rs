@@ -6,7 +6,7 @@ use quipu_ledger::{CommitError, ReadError, Round};
 use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::row::{self, KeyHash, RUN};
-use crate::store::{RocksStore, corrupt, position, read_error};
+use crate::store::{ROWS_AT_ONCE, RocksStore, corrupt, position, read_error};
 use crate::tuning;
 
 /// What the writer knows between commits.
@@ -25,9 +25,6 @@ impl Writer {
         self.stopped.is_some()
     }
 }
-
-/// Key hashes looked up at once, so that a large round pins few blocks in memory.
-const CHAINS_AT_ONCE: usize = 1024;
 
 impl RocksStore {
     /// What the writer starts from: the size and the unfinished run.
@@ -124,7 +121,7 @@ impl RocksStore {
         keys.sort_unstable();
         let chains: Vec<&[(KeyHash, u64)]> = keys.chunk_by(|a, b| a.0 == b.0).collect();
         let mut value = Vec::new();
-        for some in chains.chunks(CHAINS_AT_ONCE) {
+        for some in chains.chunks(ROWS_AT_ONCE) {
             let hashes = some.iter().map(|chain| &chain[0].0);
             let stored = self.db.batched_multi_get_cf_opt(family, hashes, true, &self.read);
             for (chain, stored) in some.iter().zip(stored) {

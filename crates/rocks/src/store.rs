@@ -24,6 +24,8 @@ pub struct RocksStore {
     pub(crate) cache: Cache,
     pub(crate) options: Options,
     pub(crate) read: ReadOptions,
+    /// For runs of records: one of 13 KB would push out many small rows for the sake of a single record.
+    pub(crate) read_runs: ReadOptions,
     pub(crate) hash: fn(&[u8]) -> KeyHash,
     /// What readers see: the last commit that returned `Ok`. Taken for a moment only.
     pub(crate) head: RwLock<Option<Head>>,
@@ -77,12 +79,15 @@ impl RocksStore {
             Some(value) => Some(row::parse_head(&value).map_err(corrupt)?),
             None => None,
         };
+        let mut read_runs = ReadOptions::default();
+        read_runs.fill_cache(false);
         Ok(Self {
             db,
             settings,
             cache,
             options: options.clone(),
             read: ReadOptions::default(),
+            read_runs,
             hash,
             head: RwLock::new(head),
             writer: None,
@@ -102,14 +107,32 @@ impl RocksStore {
         self.db.get_pinned_cf_opt(self.family(family)?, key, &self.read).map_err(read_error)
     }
 
+    fn run(&self, index: u64) -> Result<Option<DBPinnableSlice<'_>>, ReadError> {
+        let family = self.family(tuning::RECORD)?;
+        self.db.get_pinned_cf_opt(family, row::run_key(index), &self.read_runs).map_err(read_error)
+    }
+
+    /// The record with this key among those that a `key` row names, and its index.
+    fn follow(&self, chain: &[u8], size: u64, key: &[u8]) -> Result<Option<(u64, Record)>, ReadError> {
+        for index in row::parse_chain(chain).map_err(corrupt)?.filter(|index| *index < size) {
+            if let Some(record) = self.record_with_key(index, key)? {
+                return Ok(Some((index, record)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The record of that index if its key is `key`.
     fn record_with_key(&self, index: u64, key: &[u8]) -> Result<Option<Record>, ReadError> {
-        let run = self.get(tuning::RECORD, &row::run_key(index))?.ok_or_else(|| missing(index))?;
+        let run = self.run(index)?.ok_or_else(|| missing(index))?;
         let slot = row::slots(&run).nth(position(index)).ok_or_else(|| missing(index))?.map_err(corrupt)?;
         let found = slot.key == key;
         Ok(found.then(|| Record { time: slot.time, text: Bytes::copy_from_slice(slot.text) }))
     }
 }
+
+/// Rows looked up at once, so that a large round pins few blocks in memory.
+pub(crate) const ROWS_AT_ONCE: usize = 1024;
 
 impl Store for RocksStore {
     fn head(&self) -> Result<Option<Head>, ReadError> {
@@ -122,13 +145,28 @@ impl Store for RocksStore {
 
     fn find(&self, key: &[u8]) -> Result<Option<(u64, Record)>, ReadError> {
         let size = self.size();
-        let Some(chain) = self.get(tuning::KEY, &(self.hash)(key))? else { return Ok(None) };
-        for index in row::parse_chain(&chain).map_err(corrupt)?.filter(|index| *index < size) {
-            if let Some(record) = self.record_with_key(index, key)? {
-                return Ok(Some((index, record)));
+        match self.get(tuning::KEY, &(self.hash)(key))? {
+            Some(chain) => self.follow(&chain, size, key),
+            None => Ok(None),
+        }
+    }
+
+    fn find_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<(u64, Record)>>, ReadError> {
+        let size = self.size();
+        let mut hashes: Vec<(KeyHash, usize)> =
+            keys.iter().enumerate().map(|(place, key)| ((self.hash)(key), place)).collect();
+        hashes.sort_unstable();
+        let mut found = vec![None; keys.len()];
+        for some in hashes.chunks(ROWS_AT_ONCE) {
+            let rows = some.iter().map(|(hash, _)| hash);
+            let rows = self.db.batched_multi_get_cf_opt(self.family(tuning::KEY)?, rows, true, &self.read);
+            for ((_, place), row) in some.iter().zip(rows) {
+                if let (Some(chain), Some(key)) = (row.map_err(read_error)?, keys.get(*place)) {
+                    found[*place] = self.follow(&chain, size, key)?;
+                }
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     fn records(&self, range: Range<u64>) -> Result<Vec<Record>, ReadError> {
@@ -144,8 +182,12 @@ impl Store for RocksStore {
         }
         let runs = range.start / RUN..range.end.div_ceil(RUN);
         let keys: Vec<[u8; 8]> = runs.clone().map(u64::to_be_bytes).collect();
-        let rows =
-            self.db.batched_multi_get_cf_opt(self.family(tuning::RECORD)?, keys.iter(), true, &self.read);
+        let rows = self.db.batched_multi_get_cf_opt(
+            self.family(tuning::RECORD)?,
+            keys.iter(),
+            true,
+            &self.read_runs,
+        );
         let mut out = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
         for (run, row) in runs.zip(rows) {
             let first = run * RUN;
