@@ -68,6 +68,7 @@ struct Inner {
     proxy: ModuleProxy,
     others: Passthrough,
     ops: Ops,
+    counted: Counted,
 }
 
 impl App {
@@ -82,6 +83,7 @@ impl App {
             proxy: ModuleProxy::new(modules),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
             ops: Ops::new(ledger, operation),
+            counted: Counted::new(),
             name,
             instance,
         }))
@@ -106,7 +108,7 @@ impl Answer for Inner {
             Ok(()) => self.route(&request, crowded).await,
             Err(refusal) => reply::closing(reply::refuse(&refusal)),
         };
-        note(&request, peer, &reply, begun.elapsed());
+        self.counted.note(&request, peer, &reply, begun.elapsed());
         reply::for_method(reply, request.method())
     }
 }
@@ -213,21 +215,34 @@ fn acceptable(request: &Request<()>) -> Result<(), Refusal> {
     }
 }
 
-/// One line a request: at debug what went well, at info what did not.
-fn note(request: &Request<()>, peer: SocketAddr, reply: &Reply, took: Duration) {
-    let status = reply.status().as_u16();
-    metrics::histogram!("proxy_http_server_request_duration").record(took.as_secs_f64());
-    let class = match status {
-        200..=299 => "2xx",
-        300..=399 => "3xx",
-        400..=499 => "4xx",
-        _ => "5xx",
-    };
-    metrics::counter!("proxy_http_server_requests_total", "class" => class).increment(1);
-    let (method, path) = (request.method(), request.uri().path());
-    if status < 500 {
-        debug!(%method, path, status, %peer, ?took, "request");
-    } else {
-        info!(%method, path, status, %peer, ?took, "request failed");
+/// What is counted of every request; the handles are looked up once.
+struct Counted {
+    duration: metrics::Histogram,
+    /// By the first digit of the status, from 2 on.
+    classes: [metrics::Counter; 4],
+}
+
+impl Counted {
+    fn new() -> Self {
+        let class =
+            |class: &'static str| metrics::counter!("proxy_http_server_requests_total", "class" => class);
+        Self {
+            duration: metrics::histogram!("proxy_http_server_request_duration"),
+            classes: ["2xx", "3xx", "4xx", "5xx"].map(class),
+        }
+    }
+
+    /// Counts a request and writes one line of it: at debug what went well, at info what did not.
+    fn note(&self, request: &Request<()>, peer: SocketAddr, reply: &Reply, took: Duration) {
+        let status = reply.status().as_u16();
+        self.duration.record(took.as_secs_f64());
+        let class = usize::from(status / 100).saturating_sub(2).min(self.classes.len() - 1);
+        self.classes[class].increment(1);
+        let (method, path) = (request.method(), request.uri().path());
+        if status < 500 {
+            debug!(%method, path, status, %peer, ?took, "request");
+        } else {
+            info!(%method, path, status, %peer, ?took, "request failed");
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,9 +11,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-/// How much of a file is read at once, in bytes. Large pieces are what makes big zips fast; two are in flight for a
-/// connection at most (one being read, one being written).
-const PIECE: u64 = 512 << 10;
+use crate::piece::Piece;
 
 /// The body of a response.
 #[derive(Debug)]
@@ -106,34 +103,35 @@ struct FilePart {
 }
 
 impl FilePart {
+    /// The next piece: at once if the system has it in memory, else by a thread that may wait for the disk.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.at == self.end {
             return Poll::Ready(None);
         }
-        let (file, at, len) = (&self.file, self.at, PIECE.min(self.end - self.at));
-        let reading = self.reading.get_or_insert_with(|| read_ahead(Arc::clone(file), at, len));
-        let piece = ready!(Pin::new(reading).poll(cx)).map_err(io::Error::other).and_then(|read| read);
-        self.reading = None;
-        let Ok(bytes) = &piece else {
-            self.end = self.at;
-            return Poll::Ready(Some(piece));
+        let piece = match &mut self.reading {
+            Some(reading) => {
+                let read = ready!(Pin::new(reading).poll(cx));
+                self.reading = None;
+                read.map_err(io::Error::other).and_then(|read| read)
+            }
+            None => match Piece::new(self.end - self.at).read_cached(&self.file, self.at) {
+                Ok(bytes) => Ok(bytes),
+                Err(piece) => {
+                    self.reading = Some(read_from_disk(piece, Arc::clone(&self.file), self.at));
+                    return self.poll_piece(cx);
+                }
+            },
         };
-        self.at += bytes.len() as u64;
-        if self.at < self.end {
-            let len = PIECE.min(self.end - self.at);
-            self.reading = Some(read_ahead(Arc::clone(&self.file), self.at, len));
+        match &piece {
+            Ok(bytes) => self.at += bytes.len() as u64,
+            Err(_) => self.end = self.at,
         }
         Poll::Ready(Some(piece))
     }
 }
 
-fn read_ahead(file: Arc<File>, at: u64, len: u64) -> JoinHandle<io::Result<Bytes>> {
-    tokio::task::spawn_blocking(move || {
-        let len = usize::try_from(len).map_err(io::Error::other)?;
-        let mut piece = vec![0; len];
-        file.read_exact_at(&mut piece, at)?;
-        Ok(Bytes::from(piece))
-    })
+fn read_from_disk(piece: Piece, file: Arc<File>, at: u64) -> JoinHandle<io::Result<Bytes>> {
+    tokio::task::spawn_blocking(move || piece.read(&file, at))
 }
 
 #[cfg(test)]
@@ -143,15 +141,17 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::piece::PIECE;
 
     #[tokio::test]
     async fn a_file_range_comes_whole_and_in_order() {
         let mut file = tempfile::tempfile().unwrap();
-        let content: Vec<u8> = (0..3 * PIECE as u32 / 4).flat_map(|n| n.to_le_bytes()).collect();
+        let content: Vec<u8> =
+            (0..3 * u32::try_from(PIECE).unwrap() / 4).flat_map(|n| n.to_le_bytes()).collect();
         file.write_all(&content).unwrap();
         let file = Arc::new(file);
-        let len = content.len() as u64;
-        for (start, end) in [(0, len), (1, 2), (5, 5), (PIECE - 1, PIECE + 1), (len - 1, len), (0, PIECE)] {
+        let (len, piece) = (content.len() as u64, PIECE as u64);
+        for (start, end) in [(0, len), (1, 2), (5, 5), (piece - 1, piece + 1), (len - 1, len), (0, piece)] {
             let body = Body::file(Arc::clone(&file), start, end);
             assert_eq!(body.len(), end - start);
             let got = body.collect().await.unwrap().to_bytes();

@@ -8,12 +8,14 @@
 mod app;
 mod body;
 mod evidence;
+mod kept;
 mod listen;
 mod lookup;
 mod ops;
 mod pace;
 mod passthrough;
 mod path;
+mod piece;
 mod proxy;
 mod reply;
 mod route;

@@ -8,6 +8,7 @@ use quipu_ledger::{Error, Ledger};
 use quipu_module::ModuleVersion;
 use quipu_tlog::{PathError, Tile, TileLevel, TilePath, join_entries, join_records};
 
+use crate::kept::Kept;
 use crate::lookup::{Found, Lookup};
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::route::LogRoute;
@@ -16,6 +17,7 @@ use crate::route::LogRoute;
 pub(crate) struct OwnLog {
     ledger: Ledger,
     lookup: Arc<Lookup>,
+    kept: Kept,
     /// Starts every tag, so that a log founded anew under an old URL is not taken for the old one by caches.
     tag: String,
 }
@@ -23,7 +25,7 @@ pub(crate) struct OwnLog {
 impl OwnLog {
     /// Handlers for `ledger`; lookups of what it does not hold go to `lookup`. `tag` tells this log from others.
     pub(crate) fn new(ledger: Ledger, lookup: Arc<Lookup>, tag: String) -> Self {
-        Self { ledger, lookup, tag }
+        Self { ledger, lookup, kept: Kept::new(), tag }
     }
 
     /// Answers a route of the log.
@@ -46,12 +48,18 @@ impl OwnLog {
     }
 
     async fn lookup(&self, escaped: &str) -> Reply {
+        if let Some((index, text)) = self.kept.record(escaped) {
+            return record(&Found { index, text, head: self.ledger.head() });
+        }
         let module = match ModuleVersion::parse_escaped(escaped) {
             Ok(module) => module,
             Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
         };
         match self.lookup.record(&module).await {
-            Ok(found) => reply::ok(lookup_body(&found), reply::TEXT, Freshness::Seconds(60)),
+            Ok(found) => {
+                self.kept.keep_record(escaped, found.index, &found.text);
+                record(&found)
+            }
             Err(error) => reply::refuse(&error.into()),
         }
     }
@@ -63,7 +71,7 @@ impl OwnLog {
             Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
         };
         match self.lookup.stored(&module) {
-            Ok(Some(found)) => reply::ok(lookup_body(&found), reply::TEXT, Freshness::Seconds(60)),
+            Ok(Some(found)) => record(&found),
             Ok(None) => reply::refuse(&Refusal::NotHere("temporarily unavailable".to_owned())),
             Err(error) => reply::refuse(&error.into()),
         }
@@ -71,23 +79,35 @@ impl OwnLog {
 
     fn tile(&self, path: &str, asked: &HeaderMap) -> Result<Reply, Refusal> {
         let (tile, form) = wanted(path)?;
-        let (body, kind) = match (tile.level(), form) {
-            (TileLevel::Hashes(level), _) => {
-                let hashes =
-                    self.ledger.tile(level, tile.n(), tile.width()).map_err(|error| fault(&error))?;
-                (hashes.ok_or_else(|| beyond(path))?, reply::OCTETS)
-            }
-            (TileLevel::Data, Form::Sumdb) => {
-                (Bytes::from(join_records(self.texts(tile, path)?)), reply::TEXT)
-            }
-            (TileLevel::Data, Form::C2sp) => {
-                let bundle = join_entries(self.texts(tile, path)?);
-                (Bytes::from(bundle.map_err(|e| Refusal::Unavailable(e.to_string()))?), reply::OCTETS)
-            }
+        let body = match self.kept.tile(path) {
+            Some(body) => body,
+            None => self.read_tile(tile, form, path)?,
+        };
+        let kind = match (tile.level(), form) {
+            (TileLevel::Data, Form::Sumdb) => reply::TEXT,
+            _ => reply::OCTETS,
         };
         let freshness = if tile.is_full() { Freshness::Immutable } else { Freshness::Seconds(60) };
         let tag = format!("{}-{path}", self.tag);
         Ok(reply::tagged(reply::ok(body, kind, freshness), &tag, asked))
+    }
+
+    fn read_tile(&self, tile: Tile, form: Form, path: &str) -> Result<Bytes, Refusal> {
+        let body = match (tile.level(), form) {
+            (TileLevel::Hashes(level), _) => {
+                let hashes = self.ledger.tile(level, tile.n(), tile.width());
+                hashes.map_err(|error| fault(&error))?.ok_or_else(|| beyond(path))?
+            }
+            (TileLevel::Data, Form::Sumdb) => Bytes::from(join_records(&self.texts(tile, path)?)),
+            (TileLevel::Data, Form::C2sp) => {
+                let bundle = join_entries(self.texts(tile, path)?);
+                Bytes::from(bundle.map_err(|error| Refusal::Unavailable(error.to_string()))?)
+            }
+        };
+        if tile.is_full() {
+            self.kept.keep_tile(path, &body);
+        }
+        Ok(body)
     }
 
     fn texts(&self, tile: Tile, path: &str) -> Result<Vec<Bytes>, Refusal> {
@@ -117,6 +137,10 @@ fn wanted(path: &str) -> Result<(Tile, Form), Refusal> {
         },
     };
     parsed.map(|tile| (tile, form)).ok_or_else(|| Refusal::NotFound(format!("{path}: no such tile here")))
+}
+
+fn record(found: &Found) -> Reply {
+    reply::ok(lookup_body(found), reply::TEXT, Freshness::Seconds(60))
 }
 
 /// The body of `/lookup`: index, record text, a blank line, and a head that covers it.

@@ -46,8 +46,9 @@ pub fn parse_record(message: &[u8]) -> Result<Record<'_>, MalformedRecord> {
 ///
 /// The records must be valid (see [`is_record_text`]), as everything in a log is; otherwise the body cannot be
 /// taken apart again.
-pub fn join_records<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Vec<u8> {
-    let mut body = Vec::new();
+pub fn join_records<T: AsRef<[u8]>>(texts: &[T]) -> Vec<u8> {
+    let length: usize = texts.iter().map(|text| text.as_ref().len() + 1).sum();
+    let mut body = Vec::with_capacity(length);
     for text in texts {
         if !body.is_empty() {
             body.push(b'\n');

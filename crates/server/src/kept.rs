@@ -1,0 +1,95 @@
+//! What was answered and can never change, kept in memory while it is asked for: full tiles, and records.
+
+use std::hash::RandomState;
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+
+/// Bytes of tiles kept. Those of the upper levels, which every client needs, and what is audited just now.
+const TILES: u64 = 32 << 20;
+
+/// Bytes of records kept: some 40,000.
+const RECORDS: u64 = 16 << 20;
+
+/// What an entry costs besides its bytes: key, index, the table's own.
+const OVERHEAD: u64 = 160;
+
+/// Answers by the part of the path that names them.
+pub(crate) struct Kept {
+    tiles: Cache<Box<str>, Bytes, Weight, RandomState>,
+    records: Cache<Box<str>, (u64, Bytes), Weight, RandomState>,
+}
+
+impl Kept {
+    pub(crate) fn new() -> Self {
+        let (tiles, records) = (TILES / 8192, RECORDS / 400);
+        Self { tiles: cache(tiles, TILES), records: cache(records, RECORDS) }
+    }
+
+    /// The body of a full tile.
+    pub(crate) fn tile(&self, path: &str) -> Option<Bytes> {
+        self.tiles.get(path)
+    }
+
+    pub(crate) fn keep_tile(&self, path: &str, body: &Bytes) {
+        self.tiles.insert(path.into(), body.clone());
+    }
+
+    /// Index and text of the record of an escaped module version. Every head since then covers it.
+    pub(crate) fn record(&self, module: &str) -> Option<(u64, Bytes)> {
+        self.records.get(module)
+    }
+
+    pub(crate) fn keep_record(&self, module: &str, index: u64, text: &Bytes) {
+        // A copy of its own: it may share a large buffer with its neighbours in the log.
+        self.records.insert(module.into(), (index, Bytes::copy_from_slice(text)));
+    }
+}
+
+fn cache<V: Clone>(items: u64, bytes: u64) -> Cache<Box<str>, V, Weight, RandomState>
+where
+    Weight: Weighter<Box<str>, V>,
+{
+    let items = usize::try_from(items).unwrap_or(1024);
+    Cache::with(items, bytes, Weight, RandomState::new(), DefaultLifecycle::default())
+}
+
+/// Entries weigh what they take in memory.
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Box<str>, Bytes> for Weight {
+    fn weight(&self, key: &Box<str>, body: &Bytes) -> u64 {
+        OVERHEAD + (key.len() + body.len()) as u64
+    }
+}
+
+impl Weighter<Box<str>, (u64, Bytes)> for Weight {
+    fn weight(&self, key: &Box<str>, (_, text): &(u64, Bytes)) -> u64 {
+        OVERHEAD + (key.len() + text.len()) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_holds_and_what_is_asked_for_stays() {
+        let kept = Kept::new();
+        let body = Bytes::from(vec![7; 50_000]);
+        kept.keep_tile("top", &body);
+        for n in 0..5000 {
+            kept.keep_tile(&n.to_string(), &body);
+            assert!(kept.tile("top").is_some(), "{n}");
+        }
+        assert!(kept.tiles.weight() <= TILES);
+        assert!((400..=TILES / 50_000).contains(&(kept.tiles.len() as u64)), "{}", kept.tiles.len());
+        for n in 0..100_000 {
+            kept.keep_record(&n.to_string(), n, &Bytes::from_static(&[1; 190]));
+        }
+        assert!(kept.records.weight() <= RECORDS && kept.records.len() > 30_000, "{}", kept.records.len());
+        assert_eq!(kept.record("99999").map(|(index, _)| index), Some(99_999));
+    }
+}
