@@ -9,6 +9,8 @@
 mod faults;
 #[path = "crash/kills.rs"]
 mod kills;
+#[path = "crash/meddle.rs"]
+mod meddle;
 #[path = "crash/mirror.rs"]
 mod mirror;
 #[path = "../tests/ops/support/mod.rs"]
@@ -18,14 +20,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use meddle::Meddle;
 use mirror::Mirror;
 use support::{Server, Upstream, command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
     println!("seed {}", args.seed);
-    let run = Run::new(&args);
-    let (passed, failed) = if args.syscalls { faults::run(run) } else { kills::run(run, args.rounds) };
+    let (passed, failed) = if args.self_test {
+        meddle::self_test(&args)
+    } else if args.syscalls {
+        faults::run(Run::new(&args))
+    } else {
+        kills::run(Run::new(&args), args.rounds)
+    };
     println!("{passed} passed, {failed} failed");
     ExitCode::from(u8::from(failed > 0 || passed == 0))
 }
@@ -35,18 +43,25 @@ struct Args {
     rounds: u32,
     seed: u64,
     syscalls: bool,
+    self_test: bool,
+    meddle: Option<Meddle>,
 }
 
 impl Args {
     fn parse() -> Self {
         let mut all = std::env::args().skip(1);
-        let mut args = Self { program: PathBuf::new(), rounds: 100, seed: 0, syscalls: false };
-        args.seed = std::time::UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs());
+        let seed = std::time::UNIX_EPOCH.elapsed().map_or(1, |now| now.as_secs());
+        let program = PathBuf::new();
+        let mut args = Self { program, rounds: 100, seed, syscalls: false, self_test: false, meddle: None };
         while let Some(arg) = all.next() {
             match arg.as_str() {
                 "--rounds" => args.rounds = all.next().unwrap().parse().expect("--rounds wants a number"),
                 "--seed" => args.seed = all.next().unwrap().parse().expect("--seed wants a number"),
                 "--syscalls" => args.syscalls = true,
+                "--self-test" => args.self_test = true,
+                "--meddle" => {
+                    args.meddle = Some(Meddle::named(&all.next().unwrap()).expect("no such meddling"))
+                }
                 _ => args.program = arg.into(),
             }
         }
@@ -61,6 +76,7 @@ struct Run {
     upstream: Upstream,
     random: Random,
     mirror: Mirror,
+    meddle: Option<Meddle>,
 }
 
 impl Run {
@@ -68,7 +84,8 @@ impl Run {
         let dir = std::env::temp_dir().join(format!("quipu-crash-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let (program, random) = (args.program.clone(), Random(args.seed));
-        Self { program, dir, upstream: Upstream::start(), random, mirror: Mirror::default() }
+        let (upstream, mirror) = (Upstream::start(), Mirror::default());
+        Self { program, dir, upstream, random, mirror, meddle: args.meddle }
     }
 
     fn data(&self) -> PathBuf {

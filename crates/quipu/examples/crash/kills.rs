@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::meddle;
 use super::mirror::Seen;
 use super::support::{Http, Server};
 use super::{Run, finish};
@@ -14,11 +15,14 @@ const READERS: u64 = 2;
 /// Versions asked for so far, by all writers of all rounds: each is asked for once.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
+/// Records acknowledged so far.
+static ACKNOWLEDGED: AtomicU64 = AtomicU64::new(0);
+
 /// Does `rounds` rounds; returns how many passed and failed. What failed once cannot go on.
 pub(crate) fn run(mut run: Run, rounds: u32) -> (u32, u32) {
     let started = Instant::now();
     for round in 1..=rounds {
-        if let Err(why) = one(&mut run) {
+        if let Err(why) = one(&mut run, round) {
             println!("round {round}: {why}");
             finish(&run, 1);
             return (round - 1, 1);
@@ -42,9 +46,10 @@ pub(crate) fn run(mut run: Run, rounds: u32) -> (u32, u32) {
 }
 
 /// Starts, lets writers write, kills, checks.
-fn one(run: &mut Run) -> Result<(), String> {
+fn one(run: &mut Run, round: u32) -> Result<(), String> {
     let mut server = run.examine()?;
     let seen = drive(run, &mut server);
+    let seen = meddle::after_kill(run, round, seen)?;
     seen.into_iter().try_for_each(|seen| run.mirror.take(seen))?;
     run.fsck()?;
     if run.random.below(4) == 0 {
@@ -64,11 +69,34 @@ fn drive(run: &mut Run, server: &mut Server) -> Vec<Seen> {
     thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| write(&url, &stop))).collect();
         let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read(&url, &stop))).collect();
-        thread::sleep(run.random.millis(1200));
+        match run.meddle {
+            None => thread::sleep(run.random.millis(1200)),
+            // A few rounds of the engine to meddle with.
+            Some(_) => wait_for(100),
+        }
         server.kill();
         stop.store(true, Ordering::Relaxed);
         writers.into_iter().chain(readers).map(|thread| thread.join().unwrap()).collect()
     })
+}
+
+/// One writer that has `count` records made, one after the other.
+pub(crate) fn write_alone(url: &str, count: u64) -> Seen {
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| write(url, &stop));
+        wait_for(count);
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    })
+}
+
+/// Until so many more records were acknowledged; not for ever.
+fn wait_for(count: u64) {
+    let (end, started) = (ACKNOWLEDGED.load(Ordering::Relaxed) + count, Instant::now());
+    while ACKNOWLEDGED.load(Ordering::Relaxed) < end && started.elapsed() < Duration::from_secs(20) {
+        thread::sleep(Duration::from_millis(2));
+    }
 }
 
 fn write(url: &str, stop: &AtomicBool) -> Seen {
@@ -76,7 +104,10 @@ fn write(url: &str, stop: &AtomicBool) -> Seen {
     while !stop.load(Ordering::Relaxed) {
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         match http.get(&format!("/lookup/crash.test/m{}@v1.0.{n}", n % 7)) {
-            Ok((200, body)) => seen.lookup(&body).expect("a lookup answer"),
+            Ok((200, body)) => {
+                seen.lookup(&body).expect("a lookup answer");
+                ACKNOWLEDGED.fetch_add(1, Ordering::Relaxed);
+            }
             Ok(_) => {}
             Err(_) => break,
         }

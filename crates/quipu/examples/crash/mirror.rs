@@ -55,6 +55,11 @@ impl Mirror {
         self.compared
     }
 
+    /// The text of a record in the copy.
+    pub(crate) fn text(&self, index: usize) -> Option<&str> {
+        self.texts.get(index).map(String::as_str)
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.frontier.size()
     }
