@@ -31,6 +31,7 @@ impl Story {
             ("header", [name, header]) => self.header(name, header),
             ("flood", [count, path]) => self.flood(number(count)?, path),
             ("status", [status]) => Ok(self.answer.status == number(status)?),
+            ("code", [code]) => Ok(self.last.code == Some(number(code)?)),
             ("stdout" | "stderr" | "body" | "head" | "log", [text]) => self.contains(text, name),
             ("log", ["await", text]) => self.await_log(text),
             ("only", [what, text]) => Ok(self.text(what)?.trim_end() == *text),

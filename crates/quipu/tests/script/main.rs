@@ -45,6 +45,7 @@ fn scripts() -> PathBuf {
 
 stories! {
     altered_mod
+    backup
     cached_only
     fallback
     file_proxy
@@ -54,6 +55,7 @@ stories! {
     go_get
     gosumdb_url
     http_shapes
+    import
     list_versions
     live
     lying_sum
@@ -67,6 +69,7 @@ stories! {
     restart
     restored_data
     retracted
+    status
     tidy
     tls
     toolchain

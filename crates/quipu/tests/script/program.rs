@@ -14,6 +14,8 @@ const LIMIT: Duration = Duration::from_secs(90);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) good: bool,
+    /// The exit code; none when a signal ended it.
+    pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
@@ -37,9 +39,8 @@ pub(crate) fn run(mut command: Command, scratch: &Path) -> Result<Ended, String>
     let (out, err) = (scratch.join("stdout"), scratch.join("stderr"));
     command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
     let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-    let good =
-        wait(&mut child).ok_or_else(|| format!("{command:?}: still running after {LIMIT:?}"))?.success();
-    Ok(Ended { good, stdout: read(&out), stderr: read(&err) })
+    let status = wait(&mut child).ok_or_else(|| format!("{command:?}: still running after {LIMIT:?}"))?;
+    Ok(Ended { good: status.success(), code: status.code(), stdout: read(&out), stderr: read(&err) })
 }
 
 /// The end of a program, or `None` if it had to be killed at the limit.
@@ -82,7 +83,12 @@ impl Server {
             }
             if let Some(status) = child.try_wait().unwrap() {
                 let stderr = read(&log)[before..].to_owned();
-                return Ok(Err(Ended { good: status.success(), stdout: printed, stderr }));
+                return Ok(Err(Ended {
+                    good: status.success(),
+                    code: status.code(),
+                    stdout: printed,
+                    stderr,
+                }));
             }
             if start.elapsed() > LIMIT {
                 child.kill().unwrap();
