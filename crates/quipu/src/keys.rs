@@ -71,6 +71,11 @@ impl DataDir {
         self.log().join("CURRENT").exists()
     }
 
+    /// Is there anything at all in the place of the store, whole or not.
+    pub(crate) fn has_store_files(&self) -> bool {
+        fs::read_dir(self.log()).is_ok_and(|mut files| files.next().is_some())
+    }
+
     /// The file that marks a backup.
     pub(crate) fn backup_mark(&self) -> PathBuf {
         self.0.join("backup")

@@ -122,7 +122,7 @@ fn prepare(data: &DataDir, from: &DataDir) -> Result<()> {
     data.introduce(&verifier)
 }
 
-/// A start that was refused for want of records leaves a store without any behind.
+/// A very first start that was interrupted leaves a store without any records behind.
 fn set_aside_empty(data: &DataDir) -> Result<()> {
     let Ok(store) = RocksStore::open_read_only(data.log(), &quipu_rocks::Options::default()) else {
         return Ok(());

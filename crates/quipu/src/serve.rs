@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quipu_fetch::{Cache, CacheOptions, Chain};
-use quipu_ledger::{Ledger, OpenOptions, Vouch};
+use quipu_ledger::{Guarded, Ledger, OpenError, OpenOptions, RealDisk, SealError, Vouch, read_identity};
 use quipu_module::SumDatabase;
 use quipu_note::{SignerKey, VerifierKey};
 use quipu_rocks::RocksStore;
@@ -66,7 +66,8 @@ async fn serve(config: &Config) -> Result<()> {
     attend(&app, listener, options, &ledger, tls).await
 }
 
-/// A guard says that there was a log: where its store and key are missing, no new key is made.
+/// Where something says that there was a log, and its store or its key are missing, nothing new is made: what the ledger
+/// would refuse is refused before there is an empty store and its like to be mistaken for the log.
 fn refuse_to_start_over(config: &Config, data: &DataDir) -> Result<()> {
     let (guard, key) = (config.guard(), config.set.key.clone().unwrap_or_else(|| data.signer()));
     ensure!(
@@ -77,7 +78,24 @@ fn refuse_to_start_over(config: &Config, data: &DataDir) -> Result<()> {
         guard.display(),
         data.path().display()
     );
-    Ok(())
+    if data.has_store_files() {
+        return Ok(());
+    }
+    let names = || (guard.display().to_string(), data.path().display().to_string());
+    let refusal = match Guarded::read(&RealDisk, &guard) {
+        Ok(Some(known)) if known.head.size > 0 => {
+            let (guard, data) = names();
+            OpenError::GuardWithoutStore { guard, data, size: known.head.size }
+        }
+        Ok(None) if read_identity(&RealDisk, data.path())?.is_some() => {
+            let (guard, data) = names();
+            OpenError::StoreWithoutGuard { guard, data, size: 0 }
+        }
+        Ok(_) => return Ok(()),
+        Err(SealError::Damaged(why)) => OpenError::GuardDamaged { file: names().0, why },
+        Err(error) => return Err(error).with_context(|| format!("the guard {}", guard.display())),
+    };
+    Err(refusal.into())
 }
 
 /// Serves until a signal or until the log stops.

@@ -1,6 +1,7 @@
 //! `quipu backup` and `quipu restore`: what comes back is the log that was signed, or nothing.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::support::Http;
 use crate::{Place, append, quipu, stderr, stdout};
@@ -156,4 +157,53 @@ fn a_log_that_is_there_is_not_overwritten_and_a_missing_key_not_replaced() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("a backup holds none"), "{}", stderr(&output));
     assert!(!place.path("data/signer.key").exists());
+}
+
+#[test]
+fn a_start_refused_for_want_of_a_log_leaves_nothing_behind() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..2);
+    server.kill();
+    lose_log(&place);
+    let refused = |data: &str, why: &str| {
+        let before = files(&place.path(""));
+        let (data, key) = (place.text(data), place.text("data/signer.key"));
+        let args = [
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--key",
+            &key,
+            "--guard",
+            &place.text("data.guard"),
+            "--data",
+        ];
+        let output = quipu(&[&args[..], &[&*data]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+        assert_eq!(files(&place.path("")), before, "{why}");
+    };
+    refused("data", "knows a signed head of 2 records");
+    refused("wrong", "knows a signed head of 2 records");
+    let guard = fs::read(place.path("data.guard")).unwrap();
+    fs::write(place.path("data.guard"), &guard[1..]).unwrap();
+    refused("data", "is damaged");
+    refused("wrong", "is damaged");
+    fs::remove_file(place.path("data.guard")).unwrap();
+    refused("data", "there is no guard");
+}
+
+/// Every path below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        }
+        found.push(path);
+    }
+    found.sort();
+    found
 }
