@@ -86,8 +86,10 @@ pub(crate) struct DataDir {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 the log is good, 1 it could not be checked, 4 a difference was \
-                       found.")]
+#[command(
+    after_help = "Exit codes: 0 the log is good, 1 it could not be checked, 3 the log's key has signed two \
+                       histories (the evidence is kept in DIR/evidence), 4 a difference was found."
+)]
 pub(crate) struct Fsck {
     /// Data directory of the server, or a backup
     #[arg(default_value = "quipu-data", env = "QUIPU_DATA")]

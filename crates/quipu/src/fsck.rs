@@ -6,6 +6,7 @@
 //! this very tree; and name, key and identity files must tell of the same log. So what a flipped bit changes is found,
 //! or it lies where nothing of the log is.
 
+mod fork;
 mod heads;
 mod source;
 mod verdict;
@@ -34,8 +35,10 @@ use verdict::{Findings, Verdict};
 pub(crate) fn run(args: &cli::Fsck) -> Result<ExitCode> {
     let started = Instant::now();
     let guard = args.guard.clone().unwrap_or_else(|| default_guard(&args.dir));
-    let verdict = check(&DataDir::new(&args.dir), guard)
-        .with_context(|| format!("{} could not be checked", args.dir.display()))?;
+    let data = DataDir::new(&args.dir);
+    let mut verdict =
+        check(&data, guard).with_context(|| format!("{} could not be checked", args.dir.display()))?;
+    verdict.keep_evidence(&data.evidence());
     verdict.tell(started.elapsed(), args.json)
 }
 

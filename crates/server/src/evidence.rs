@@ -19,16 +19,24 @@ impl EvidenceDir {
         Self(dir.to_owned())
     }
 
-    /// Keeps a piece of evidence in a file named after its content, so that no fork overwrites another, and says so.
-    pub(crate) fn keep(&self, evidence: &Evidence) {
-        metrics::counter!("quipu_forks_seen_total").increment(1);
+    /// Keeps a piece of evidence in a file named after its content, so that no fork overwrites another, and tells which.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn put(&self, evidence: &Evidence) -> io::Result<PathBuf> {
         let text = evidence.to_string();
         let name: String = Sha256::digest(&text).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let file = self.0.join(format!("{name}.evidence"));
-        match write(&self.0, &file, text.as_bytes()) {
-            Ok(()) => error!(file = %file.display(), "a database signed two histories: evidence kept"),
+        write(&self.0, &file, text.as_bytes()).map(|()| file)
+    }
+
+    /// Keeps a piece of evidence and says so in the log.
+    pub(crate) fn keep(&self, evidence: &Evidence) {
+        metrics::counter!("quipu_forks_seen_total").increment(1);
+        match self.put(evidence) {
+            Ok(file) => error!(file = %file.display(), "a database signed two histories: evidence kept"),
             Err(error) => {
-                error!(%error, evidence = text, "a database signed two histories: cannot keep the evidence")
+                error!(%error, %evidence, "a database signed two histories: cannot keep the evidence");
             }
         }
     }

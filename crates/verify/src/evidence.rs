@@ -61,6 +61,23 @@ impl Evidence {
         Self { keys: keys.iter().map(VerifierKey::to_string).collect(), older, newer, implied, proof }
     }
 
+    /// Evidence from the signed notes of an older tree and of a newer one (or two of one size), the root that the newer has
+    /// at the size of the older, and the consistency proof from that to the newer (empty if the sizes are equal): only if
+    /// they prove a fork by the owner of one of `keys`.
+    ///
+    /// # Errors
+    /// [`NotProven`] with the reason.
+    pub fn prove(
+        keys: &[VerifierKey],
+        (older, newer): (Bytes, Bytes),
+        implied: Hash,
+        proof: Vec<Hash>,
+    ) -> Result<Self, NotProven> {
+        let names = keys.iter().map(VerifierKey::to_string).collect();
+        let evidence = Self { keys: names, older, newer, implied, proof };
+        evidence.check(keys).map(|_| evidence)
+    }
+
     /// The verifier keys of the accused, as the accuser knows them.
     pub fn keys(&self) -> &[String] {
         &self.keys

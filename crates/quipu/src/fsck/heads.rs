@@ -7,6 +7,7 @@ use quipu_rocks::RocksStore;
 use quipu_tlog::{Frontier, Hash, TILE_WIDTH, Tree, parse_checkpoint, parse_tree};
 
 use super::Card;
+use super::fork::Witness;
 use super::verdict::Findings;
 use crate::progress::Progress;
 
@@ -20,7 +21,7 @@ pub(super) fn check(
 ) -> Result<u64> {
     let mut progress = Progress::new("records (comparing signed heads)", head.size);
     let mut roots = Roots { store, frontier: Frontier::new(), tile: None };
-    let mut guarded = guarded;
+    let (mut guarded, mut witness) = (guarded, Witness::default());
     let mut count = 0;
     let visited = store.each_notes(|notes| {
         if let Some(guard) = guarded.take_if(|guard| guard.size < notes.size) {
@@ -28,7 +29,7 @@ pub(super) fn check(
         }
         count += 1;
         progress.show(notes.size);
-        compare_signed(&mut roots, &notes, card, found);
+        compare_signed(&mut roots, &notes, card, (&mut *found, &mut witness));
     });
     if let Some(guard) = guarded {
         compare_guarded(&mut roots, &guard, found);
@@ -36,6 +37,7 @@ pub(super) fn check(
     if let Err(error) = visited {
         found.read(error)?;
     }
+    found.fork = witness.evidence(store, &card.keys);
     Ok(count)
 }
 
@@ -50,7 +52,12 @@ fn compare_guarded(roots: &mut Roots<'_>, guard: &Head, found: &mut Findings) {
     }
 }
 
-fn compare_signed(roots: &mut Roots<'_>, notes: &Notes, card: &Card, found: &mut Findings) {
+fn compare_signed(
+    roots: &mut Roots<'_>,
+    notes: &Notes,
+    card: &Card,
+    (found, witness): (&mut Findings, &mut Witness),
+) {
     let size = notes.size;
     let trees = [
         ("database note", opened(&notes.sumdb, &card.keys).and_then(|text| parse_tree(&text).ok())),
@@ -65,6 +72,9 @@ fn compare_signed(roots: &mut Roots<'_>, notes: &Notes, card: &Card, found: &mut
             return found.add(format!("signed head of {size}: its root cannot be made: {error}"));
         }
     };
+    if let Some(tree) = trees[0].1.filter(|tree| tree.size == size) {
+        witness.take(tree, &notes.sumdb, tree.root == root);
+    }
     for (what, tree) in trees {
         match tree {
             Some(tree) if tree == (Tree { size, root }) => {}

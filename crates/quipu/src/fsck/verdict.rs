@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use quipu_ledger::{Head, ReadError};
+use quipu_server::EvidenceDir;
 use quipu_tlog::{Hash, Tree};
+use quipu_verify::Evidence;
 use quipu_verify::check::Report;
 use serde_json::json;
 
@@ -22,6 +24,8 @@ pub(super) struct Findings {
     more: u64,
     /// What is worth knowing and no fault.
     notes: Vec<String>,
+    /// Proof that the log's key signed two histories.
+    pub(super) fork: Option<Evidence>,
 }
 
 impl Findings {
@@ -72,20 +76,40 @@ pub(crate) struct Verdict {
     faults: Vec<String>,
     more: u64,
     notes: Vec<String>,
+    fork: Option<Evidence>,
+    /// The file that the evidence of a fork was kept in.
+    evidence: Option<String>,
 }
 
 impl Verdict {
     pub(super) fn new(dir: &Path, name: &str, guard: Option<Head>) -> Self {
         let tree = Tree { size: 0, root: Hash::EMPTY_TREE };
         let (dir, name) = (dir.display().to_string(), name.to_owned());
-        Self { dir, name, tree, guard, heads: 0, faults: Vec::new(), more: 0, notes: Vec::new() }
+        let (faults, notes, heads, more) = (Vec::new(), Vec::new(), 0, 0);
+        Self { dir, name, tree, guard, heads, faults, more, notes, fork: None, evidence: None }
     }
 
     pub(super) fn finish(mut self, found: Findings) -> Self {
         self.faults = found.faults;
         self.more = found.more;
         self.notes = found.notes;
+        self.fork = found.fork;
         self
+    }
+
+    /// Keeps the evidence of a fork, if there is one: in a file below `dir`, or else in what the program prints.
+    pub(super) fn keep_evidence(&mut self, dir: &Path) {
+        let Some(fork) = &self.fork else { return };
+        match EvidenceDir::new(dir).put(fork) {
+            Ok(file) => self.evidence = Some(file.display().to_string()),
+            Err(error) => {
+                let (dir, fork) = (dir.display(), fork.to_string());
+                eprintln!(
+                    "the evidence cannot be kept below {dir} ({error}); this is it:\n{}",
+                    fork.trim_end()
+                );
+            }
+        }
     }
 
     /// Is everything as it should be.
@@ -106,9 +130,16 @@ impl Verdict {
             if self.more > 0 {
                 eprintln!("and {} more", self.more);
             }
+            if let Some(fork) = &self.fork {
+                eprintln!("the key of {} has signed two histories: {}", self.name, fork.summary());
+            }
             tell(self.line(took))?;
         }
-        Ok(if self.is_good() { ExitCode::SUCCESS } else { ExitCode::from(4) })
+        Ok(match &self.fork {
+            Some(_) => ExitCode::from(3),
+            None if self.is_good() => ExitCode::SUCCESS,
+            None => ExitCode::from(4),
+        })
     }
 
     fn line(&self, took: Duration) -> String {
@@ -122,15 +153,25 @@ impl Verdict {
             );
         }
         let count = self.faults.len() as u64 + self.more;
+        let proven = match (&self.fork, &self.evidence) {
+            (Some(_), Some(file)) => format!("MISBEHAVIOUR PROVEN, the evidence is in {file}: "),
+            (Some(_), None) => "MISBEHAVIOUR PROVEN, the evidence is printed above: ".to_owned(),
+            (None, _) => String::new(),
+        };
         format!(
-            "NOT GOOD: {count} differences in {dir} ({name}, {} records, {guard}); {seconds:.1} s",
+            "NOT GOOD: {proven}{count} differences in {dir} ({name}, {} records, {guard}); {seconds:.1} s",
             tree.size
         )
     }
 
     fn json(&self, took: Duration) -> serde_json::Value {
         json!({
-            "verdict": if self.is_good() { "good" } else { "difference" },
+            "verdict": match &self.fork {
+                Some(_) => "misbehaviour",
+                None if self.is_good() => "good",
+                None => "difference",
+            },
+            "evidence": self.evidence,
             "dir": self.dir,
             "name": self.name,
             "size": self.tree.size,

@@ -3,6 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use quipu_ledger::{Notes, Round, Store as _};
+use quipu_note::{Note, SignerKey, sign};
+use quipu_rocks::RocksStore;
+use quipu_tlog::{Hash, Tree, format_checkpoint, format_tree};
+use quipu_verify::Evidence;
+
 use crate::{Place, append, quipu, stderr, stdout};
 
 #[test]
@@ -46,6 +52,80 @@ fn an_older_copy_is_behind_its_guard_and_a_lost_guard_is_missed() {
     let output = quipu(&["fsck", &place.text("old")]);
     assert_eq!(output.status.code(), Some(4));
     assert!(stderr(&output).contains("there is no guard"), "{}", stderr(&output));
+}
+
+/// Has the log's own key sign another tree of `size` records, and keeps that among the signed heads of the store.
+fn sign_twice(place: &Place, size: u64) -> SignerKey {
+    let text = fs::read_to_string(place.path("data/signer.key")).unwrap();
+    let key: SignerKey = text.trim().parse().unwrap();
+    let tree = Tree { size, root: Hash::from_bytes([7; 32]) };
+    let signed = |text: String| sign(&Note::new(text), &[&key]).unwrap().into();
+    let sumdb = signed(format_tree(&tree));
+    let checkpoint = signed(format_checkpoint("sum.ops.test", &tree));
+    let store = RocksStore::open(place.path("data/log"), &quipu_rocks::Options::default()).unwrap();
+    let head = store.head().unwrap().unwrap();
+    let notes = vec![Notes { size, sumdb, checkpoint }];
+    store.commit(head.size, &Round { records: Vec::new(), tiles: Vec::new(), head, notes }).unwrap();
+    key
+}
+
+#[test]
+fn two_signed_histories_are_proven() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..300);
+    server.kill();
+    // The notes of the last head are stored by the round or the start after it.
+    place.serve().kill();
+    let key = sign_twice(&place, 3);
+    let output = quipu(&["fsck", &place.text("data")]);
+    assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+    assert!(stderr(&output).contains("signed two histories: 3 records with root "), "{}", stderr(&output));
+    let kept = fs::read_dir(place.path("data/evidence")).unwrap().next().unwrap().unwrap().path();
+    let told = format!("MISBEHAVIOUR PROVEN, the evidence is in {}: ", kept.display());
+    assert!(stdout(&output).contains(&told), "{}", stdout(&output));
+    let evidence: Evidence = fs::read_to_string(&kept).unwrap().parse().unwrap();
+    let fork = evidence.check(&[key.verifier().clone()]).unwrap();
+    assert_eq!((fork.older.size, fork.older.root), (3, Hash::from_bytes([7; 32])));
+    assert!(fork.newer.size > 3);
+
+    let output = quipu(&["fsck", &place.text("data"), "--json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verdict["verdict"], "misbehaviour");
+    assert_eq!(verdict["evidence"], kept.to_str().unwrap());
+}
+
+/// Nothing that was signed later tells how the longer tree began: a difference, and no proof.
+#[test]
+fn a_head_of_another_tree_at_the_end_proves_nothing() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..3);
+    server.kill();
+    sign_twice(&place, 3);
+    let output = quipu(&["fsck", &place.text("data")]);
+    assert_eq!(output.status.code(), Some(4), "{}{}", stdout(&output), stderr(&output));
+    assert!(stderr(&output).contains("signed head of 3: its database note has the root "));
+    assert!(!place.path("data/evidence").exists());
+}
+
+/// Without a place for the evidence it is printed.
+#[test]
+fn evidence_that_cannot_be_kept_is_printed() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..5);
+    server.kill();
+    place.serve().kill();
+    let key = sign_twice(&place, 2);
+    fs::write(place.path("data/evidence"), "in the way").unwrap();
+    let output = quipu(&["fsck", &place.text("data")]);
+    assert_eq!(output.status.code(), Some(3), "{}{}", stdout(&output), stderr(&output));
+    let said = stderr(&output);
+    let (_, text) = said.split_once("this is it:\n").unwrap();
+    let (text, _) = text.split_once("signed head of 2: ").unwrap();
+    text.parse::<Evidence>().unwrap().check(&[key.verifier().clone()]).unwrap();
 }
 
 /// One bit in every few hundred bytes of every file, one at a time. What passes must still serve all that was signed:
