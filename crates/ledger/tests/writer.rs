@@ -1,13 +1,16 @@
 //! The writer and its thread when something goes wrong: what is answered, and what stops.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod common;
+
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
+use common::{Passing, Then};
 use quipu_ledger::{
-    CommitError, Entry, Error, FileSealer, Guarded, Head, Identity, Ledger, Limits, MemoryStore, Notes,
-    ReadError, RealDisk, Record, Room, Round, SealError, Sealed, Sealer, Setup, Store, SystemClock, Vouch,
+    CommitError, Entry, Error, FileSealer, Head, Ledger, Limits, MemoryStore, Notes, ReadError, RealDisk,
+    Record, Room, Round, SealError, Sealed, Setup, Store, SystemClock, Vouch,
 };
 use quipu_note::SignerKey;
 use tempfile::TempDir;
@@ -78,27 +81,9 @@ impl Store for TestStore {
     }
 }
 
-struct TestSealer {
-    inner: FileSealer,
-    switch: Switch,
-}
-
-impl Sealer for TestSealer {
-    fn signs_as(&self) -> (String, Vec<String>) {
-        self.inner.signs_as()
-    }
-
-    fn guarded(&self) -> Result<Option<Guarded>, SealError> {
-        self.inner.guarded()
-    }
-
-    fn settle(&mut self, identity: &Identity, head: &Head) -> Result<(), SealError> {
-        self.inner.settle(identity, head)
-    }
-
-    fn seal(&mut self, from: &Head, to: &Head) -> Result<Sealed, SealError> {
-        let sealed = self.inner.seal(from, to)?;
-        let seal = self.switch.0.0.lock().unwrap().seal;
+impl Then for Switch {
+    fn signed(&self, sealed: Sealed) -> Result<Sealed, SealError> {
+        let seal = self.0.0.lock().unwrap().seal;
         seal.map_or(Ok(sealed), |answer| answer())
     }
 }
@@ -146,7 +131,7 @@ fn open(dir: &TempDir, store: &Arc<TestStore>, switch: &Switch, limits: Limits) 
     let inner = FileSealer::open(Arc::new(RealDisk), &guard, vec![signer], clock.clone()).unwrap();
     let setup = Setup {
         store: Arc::clone(store) as Arc<dyn Store>,
-        sealer: Box::new(TestSealer { inner, switch: switch.clone() }),
+        sealer: Box::new(Passing { inner: Box::new(inner), then: switch.clone() }),
         data: dir.path().to_owned(),
         guard: guard.display().to_string(),
         random: [1; 16],

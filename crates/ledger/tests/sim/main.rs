@@ -7,6 +7,8 @@
 //! `QUIPU_SIM_SEED=17` runs that one and prints what happened.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod disk;
 mod matrix;
 mod mutant;

@@ -94,7 +94,7 @@ impl Wrong {
             sumdb: note(format_tree(&tree)),
             checkpoint: note(format_checkpoint(NAME, &tree)),
         };
-        self.observed.tell(&notes);
+        self.observed.then.tell(&notes);
         Sealed { notes, guarding: Duration::ZERO, signing: Duration::ZERO }
     }
 }

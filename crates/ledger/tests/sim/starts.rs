@@ -6,11 +6,12 @@ use std::sync::Arc;
 use quipu_ledger::{FileSealer, OpenError, Sealer, Setup, Store, Vouch, Writer, start};
 use quipu_note::SignerKey;
 
+use crate::common::Passing;
 use crate::disk::Image;
 use crate::mutant::mutate;
 use crate::oracle::{GUARD, NAME, Verdict, guarded};
 use crate::store::{LOG, SimStore};
-use crate::world::{DATA, Observed, Process, ROOM, World};
+use crate::world::{DATA, Process, ROOM, Tells, World};
 
 const GUARD_DIR: &str = "/guard";
 
@@ -204,7 +205,8 @@ impl World {
             Err(quipu_ledger::SealError::Busy(what)) => return Err(Refusal::Open(OpenError::Busy { what })),
             Err(error) => return Err(Refusal::Io(error.to_string())),
         };
-        let observed = Observed { inner: sealer, disk: self.disk.clone(), oracle: Arc::clone(&self.oracle) };
+        let tells = Tells { disk: self.disk.clone(), oracle: Arc::clone(&self.oracle) };
+        let observed = Passing { inner: sealer, then: tells };
         let setup = Setup {
             sealer: mutate(self.mutant, observed, signer(), Arc::clone(&store) as Arc<dyn Store>),
             store,

@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_ledger::{
-    Clock, Disk as _, Entry, Error, Guarded, Head, Identity, Micros, Notes, Receipt, Room, SealError, Sealed,
-    Sealer, Writer,
-};
+use quipu_ledger::{Clock, Disk as _, Entry, Error, Micros, Notes, Receipt, Room, SealError, Sealed, Writer};
 
+use crate::common::{Passing, Then};
 use crate::disk::{AMPLE, Fault, Image, SimDisk};
 use crate::mutant::Mutant;
 use crate::oracle::{Oracle, Verdict, key_of};
@@ -54,33 +52,22 @@ impl Clock for SimClock {
 }
 
 /// Tells the oracle of every signature at the moment it is made.
-pub(crate) struct Observed {
-    pub(crate) inner: Box<dyn Sealer>,
+pub(crate) struct Tells {
     pub(crate) disk: SimDisk,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
 }
 
-impl Observed {
+/// A sealer whose every signature is told.
+pub(crate) type Observed = Passing<Tells>;
+
+impl Tells {
     pub(crate) fn tell(&self, notes: &Notes) {
         self.oracle.lock().unwrap().signed(&self.disk, notes);
     }
 }
 
-impl Sealer for Observed {
-    fn signs_as(&self) -> (String, Vec<String>) {
-        self.inner.signs_as()
-    }
-
-    fn guarded(&self) -> Result<Option<Guarded>, SealError> {
-        self.inner.guarded()
-    }
-
-    fn settle(&mut self, identity: &Identity, head: &Head) -> Result<(), SealError> {
-        self.inner.settle(identity, head)
-    }
-
-    fn seal(&mut self, from: &Head, to: &Head) -> Result<Sealed, SealError> {
-        let sealed = self.inner.seal(from, to)?;
+impl Then for Tells {
+    fn signed(&self, sealed: Sealed) -> Result<Sealed, SealError> {
         self.tell(&sealed.notes);
         Ok(sealed)
     }
