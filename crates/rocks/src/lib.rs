@@ -13,7 +13,6 @@
 //! A commit is one synced write batch over all of them. The bytes are described in `docs/FORMATS.md`.
 
 mod commit;
-mod copy;
 mod framing;
 mod heads;
 mod open;

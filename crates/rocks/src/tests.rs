@@ -287,20 +287,3 @@ fn remains_of_a_store_are_not_taken_for_an_empty_directory() {
     std::fs::write(interrupted.path().join("MANIFEST-000001"), b"begun").unwrap();
     fill(&opened(interrupted.path()), 8);
 }
-
-#[test]
-fn a_checkpoint_is_a_store_of_that_moment() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = opened(&dir.path().join("a"));
-    let size = fill(&store, 20);
-    let copy = dir.path().join("b");
-    store.checkpoint(&copy).unwrap();
-    assert!(matches!(store.checkpoint(&copy), Err(ReadError::Io(_))));
-    store.commit(size, &round(size, size + 10)).unwrap();
-    let copy = opened(&copy);
-    check(&copy, size);
-    copy.commit(size, &round(size, size + 3)).unwrap();
-    check(&copy, size + 3);
-    check(&store, size + 10);
-    assert!(store.stats().unwrap().background_errors == 0);
-}
