@@ -13,12 +13,16 @@ use crate::report::{Goal, Report, median, quantile};
 
 const MILLION: u64 = 1_000_000;
 
+const SINGLE: &str = "64 single appends, p99 : p99 of a round";
+const FIRST: &str = "bulk append, first million";
+const TENTH: &str = "bulk append, 9 to 10 M";
+
 pub(crate) fn measure(args: &Args, report: &mut Report) {
     let data = args.dir.join("append");
-    if args.wants("single appends") {
+    if args.wants(SINGLE) {
         single(&data, report);
     }
-    if args.wants("bulk append") {
+    if args.wants(FIRST) || args.wants(TENTH) {
         bulk(args, &data, report);
     }
     fixture::remove(&data);
@@ -28,13 +32,13 @@ pub(crate) fn measure(args: &Args, report: &mut Report) {
 fn bulk(args: &Args, data: &Path, report: &mut Report) {
     fixture::found(data);
     let log = Log::open(data);
-    let most = if args.wants("bulk append, 9 to 10 M") { 10 } else { 1 };
+    let most = if args.wants(TENTH) { 10 } else { 1 };
     for million in 0..most {
         let took = log.append(million * MILLION..(million + 1) * MILLION);
         let rate = MILLION as f64 / took.as_secs_f64();
         let (name, goal) = match million {
-            0 => ("bulk append, first million", Goal::Least(120_000.0, 150_000.0)),
-            9 => ("bulk append, 9 to 10 M", Goal::Least(80_000.0, 120_000.0)),
+            0 => (FIRST, Goal::Least(120_000.0, 150_000.0)),
+            9 => (TENTH, Goal::Least(80_000.0, 120_000.0)),
             _ => {
                 eprintln!("       {million} to {} M: {rate:.0}/s", million + 1);
                 continue;
@@ -84,13 +88,15 @@ fn single(data: &Path, report: &mut Report) {
     let of = |part: fn(&RoundStats) -> Duration| {
         median(rounds.values().map(|round| part(round).as_secs_f64()).collect()) * 1e3
     };
-    let round = of(|round| round.commit + round.guarding);
+    // A sync now and then takes ten times as long as the others; so the slowest are compared with the slowest.
+    let mut all: Vec<f64> =
+        rounds.values().map(|round| (round.commit + round.guarding).as_secs_f64() * 1e3).collect();
+    let (round, slow) = (quantile(&mut all, 0.5), quantile(&mut all, 0.99));
     let mut ms: Vec<f64> = waits.iter().map(|wait| wait * 1e3).collect();
-    let p99 = quantile(&mut ms, 0.99);
+    let (p50, p99) = (quantile(&mut ms, 0.5), quantile(&mut ms, 0.99));
     let detail = format!(
-        "p50 {:.2} ms, p99 {p99:.2} ms; round {round:.2} ms = commit {:.2} + guard {:.2}; besides: building {:.2}, signing {:.2}; \
-         {:.0} appends/s, {} in a round",
-        quantile(&mut ms, 0.5),
+        "p99 {p99:.2} : {slow:.2} ms; p50 {p50:.2} : {round:.2} ms = commit {:.2} + guard {:.2}; besides: building {:.2}, \
+         signing {:.2}; {:.0} appends/s, {} in a round",
         of(|round| round.commit),
         of(|round| round.guarding),
         of(|round| round.building),
@@ -98,16 +104,9 @@ fn single(data: &Path, report: &mut Report) {
         waits.len() as f64 / begun.elapsed().as_secs_f64(),
         median(rounds.values().map(|round| round.records as f64).collect()),
     );
-    report.add("64 single appends, p99 in rounds", p99 / round, "", Goal::Most(2.5, 2.5), detail);
-    let mut all: Vec<f64> =
-        rounds.values().map(|round| (round.commit + round.guarding).as_secs_f64() * 1e3).collect();
-    report.add(
-        "the same in rounds of the slowest 1 %",
-        p99 / quantile(&mut all, 0.99),
-        "",
-        Goal::None,
-        String::new(),
-    );
+    report.add(SINGLE, p99 / slow, "", Goal::Most(2.5, 2.5), detail);
+    let detail = "the usual append and the usual round".to_owned();
+    report.add("64 single appends, p50 : p50 of a round", p50 / round, "", Goal::Most(2.5, 2.5), detail);
 }
 
 /// Appends to a log until this process is killed.
