@@ -168,18 +168,19 @@ impl Records {
         Ok(Found { index: receipt.index, text, head: receipt.head })
     }
 
-    async fn admit(&self, module: &ModuleVersion, zip: Option<H1>, go_mod: H1) -> Result<(), Refusal> {
-        let standing = self.standing(module).await.map_err(|error| error.refusal())?;
-        match (standing, zip) {
-            (Standing::Logged(found), zip) => agree(module, &found, zip, go_mod),
-            // A go.mod that no database knows is served without a record.
-            (Standing::Absent(_) | Standing::Ours, None) => Ok(()),
-            (Standing::Absent(why), Some(_)) => Err(Refusal::Unknown { text: why }),
-            (Standing::Ours, Some(zip)) => {
-                let record = Record { module: module.clone(), zip, go_mod };
-                self.append(&record).await.map(drop).map_err(|error| error.refusal())
-            }
+    /// Takes what was fetched into the log where nobody else vouches for it.
+    async fn take_in(&self, module: &ModuleVersion, hashes: Hashes) -> Result<(), Refusal> {
+        let Hashes { zip, go_mod, go_mod_in_zip } = hashes;
+        // What is logged first stays, and one of the two is not what its author released.
+        if go_mod != go_mod_in_zip {
+            let text = format!(
+                "{module}: nobody vouches for it, and the go.mod in its zip ({go_mod_in_zip}) is not the one that is \
+                 served ({go_mod})"
+            );
+            return Err(Refusal::Refused { text, evidence: Vec::new() });
         }
+        let record = Record { module: module.clone(), zip, go_mod };
+        self.append(&record).await.map(drop).map_err(|error| error.refusal())
     }
 }
 
@@ -189,7 +190,13 @@ impl Admit for Records {
         module: &'a ModuleVersion,
         go_mod: H1,
     ) -> BoxFuture<'a, Result<(), Refusal>> {
-        Box::pin(self.admit(module, None, go_mod))
+        Box::pin(async move {
+            match self.standing(module).await.map_err(LookupError::refusal)? {
+                Standing::Logged(found) => agree(module, &found, None, go_mod),
+                // A go.mod that no database knows is served without a record.
+                Standing::Absent(_) | Standing::Ours => Ok(()),
+            }
+        })
     }
 
     fn admit_zip<'a>(
@@ -197,7 +204,14 @@ impl Admit for Records {
         module: &'a ModuleVersion,
         hashes: Hashes,
     ) -> BoxFuture<'a, Result<(), Refusal>> {
-        Box::pin(self.admit(module, Some(hashes.zip), hashes.go_mod))
+        Box::pin(async move {
+            match self.standing(module).await.map_err(LookupError::refusal)? {
+                // Each hash has its line, so a go.mod in the zip that is not the `.mod` has nothing to add.
+                Standing::Logged(found) => agree(module, &found, Some(hashes.zip), hashes.go_mod),
+                Standing::Absent(text) => Err(Refusal::Unknown { text }),
+                Standing::Ours => self.take_in(module, hashes).await,
+            }
+        })
     }
 }
 

@@ -42,8 +42,8 @@ pub trait Admit: Send + Sync + 'static {
         go_mod: H1,
     ) -> BoxFuture<'a, Result<(), Refusal>>;
 
-    /// May this zip be served for `version`? `go_mod` is the hash of the go.mod that is served with it, which agrees
-    /// with the one in the zip.
+    /// May this zip be served for `version`? Its go.mod may be another one than the `.mod` that is served: to the go
+    /// command these are two files with a hash each, so that is for the record to decide, where there is one.
     fn admit_zip<'a>(
         &'a self,
         version: &'a ModuleVersion,
@@ -51,13 +51,15 @@ pub trait Admit: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), Refusal>>;
 }
 
-/// The two hashes of a module version, as they stand in go.sum.
+/// The two hashes of a module version as they stand in go.sum, and the one that the zip itself claims for the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hashes {
     /// Of the zip.
     pub zip: H1,
-    /// Of go.mod.
+    /// Of the `.mod` that is served.
     pub go_mod: H1,
+    /// Of the go.mod in the zip; without one there, of the line that proxies serve in its place.
+    pub go_mod_in_zip: H1,
 }
 
 /// Admits everything: for trees that are verified elsewhere, and for tests.

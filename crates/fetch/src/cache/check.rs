@@ -8,6 +8,7 @@ use quipu_module::{H1, ModuleVersion, check_zip, hash_go_mod};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
+use super::admit::Hashes;
 use crate::error::{Error, Result};
 use crate::staged::disk_error;
 use crate::upstream::MAX_ZIP;
@@ -16,19 +17,14 @@ use crate::upstream::MAX_ZIP;
 pub(super) struct Checked {
     /// Its hash.
     pub(super) h1: H1,
-    /// The hash of the go.mod in it, if it has one.
-    go_mod: Option<H1>,
+    /// The hash of the go.mod in it, or of the line that stands for a missing one.
+    go_mod: H1,
 }
 
 impl Checked {
-    /// Whether the go.mod in it is the one that is served, which has the hash `served`. Without one in the zip, what is
-    /// served must be the line that stands for a missing go.mod.
-    pub(super) fn agrees(&self, version: &ModuleVersion, served: H1) -> std::result::Result<(), String> {
-        let in_zip = self.go_mod.unwrap_or_else(|| hash_go_mod(synthesised(version).as_bytes()));
-        if in_zip == served {
-            return Ok(());
-        }
-        Err(format!("{version}: the go.mod in the zip ({in_zip}) is not the one that is served ({served})"))
+    /// What to ask the admission about, where the `.mod` with the hash `served` belongs to the zip.
+    pub(super) fn hashes(&self, served: H1) -> Hashes {
+        Hashes { zip: self.h1, go_mod: served, go_mod_in_zip: self.go_mod }
     }
 }
 
@@ -49,7 +45,8 @@ pub(super) async fn check(version: ModuleVersion, path: PathBuf) -> Result<Check
             quipu_module::ErrorKind::Malformed => Error::rejected(format!("{version}: create zip: {error}")),
             _ => disk_error(&io::Error::other(error)),
         })?;
-        Ok(Checked { h1: report.hash, go_mod: report.go_mod.as_deref().map(hash_go_mod) })
+        let go_mod = report.go_mod.unwrap_or_else(|| synthesised(&version).into_bytes());
+        Ok(Checked { h1: report.hash, go_mod: hash_go_mod(&go_mod) })
     };
     spawn_blocking(work)
         .await

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use quipu_module::{H1, ModuleVersion, Query, hash_go_mod};
 
 use super::Shared;
-use super::admit::{Hashes, Refusal};
+use super::admit::Refusal;
 use super::check::{self, Checked};
 use super::evidence::Case;
 use super::mark::Mark;
@@ -112,7 +112,7 @@ impl Shared {
     }
 
     async fn fetch_zip(self: &Arc<Self>, version: &ModuleVersion, name: &Name) -> Result<()> {
-        // Its go.mod first: stored on its own anyway, and the two must agree.
+        // Its go.mod first: stored on its own anyway, and both are judged together.
         let go_mod = self.file(version, FileKind::GoMod).await?.h1;
         let go_mod = go_mod.ok_or_else(|| Error::unavailable("the stored go.mod has no hash"))?;
         if let Some(found) = self.find_dropped_zip(name).await?
@@ -135,13 +135,8 @@ impl Shared {
         go_mod: H1,
     ) -> Result<()> {
         let checked = self.check(version, staged.path()).await?;
-        if let Err(text) = checked.agrees(version, go_mod) {
-            self.keep_evidence(version, FileKind::Zip, staged, &refusal(&text)).await;
-            return Err(Error::rejected(text));
-        }
         let note = recover::Note::write(&staged, version).await?;
-        let hashes = Hashes { zip: checked.h1, go_mod };
-        if let Err(refusal) = self.admit.admit_zip(version, hashes).await {
+        if let Err(refusal) = self.admit.admit_zip(version, checked.hashes(go_mod)).await {
             self.keep_evidence(version, FileKind::Zip, staged, &refusal).await;
             return Err(refused(&refusal));
         }
@@ -160,13 +155,12 @@ impl Shared {
         let checked = match self.check(version, &self.tree.path(name)).await {
             Err(error) if error.kind() == ErrorKind::Rejected => Err(refusal(error.text())),
             Err(error) => return Err(error),
-            Ok(checked) => match checked.agrees(version, go_mod) {
-                Ok(()) => self.check_unchanged(version, name, checked.h1).await?.map(|()| checked.h1),
-                Err(text) => Err(refusal(&text)),
-            },
+            Ok(checked) => {
+                self.check_unchanged(version, name, checked.h1).await?.map(|()| checked.hashes(go_mod))
+            }
         };
         let admitted = match checked {
-            Ok(h1) => self.admit.admit_zip(version, Hashes { zip: h1, go_mod }).await.map(|()| h1),
+            Ok(hashes) => self.admit.admit_zip(version, hashes).await.map(|()| hashes.zip),
             Err(refusal) => Err(refusal),
         };
         match admitted {

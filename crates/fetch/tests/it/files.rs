@@ -203,25 +203,48 @@ async fn what_cannot_be_judged_is_not_stored() {
 }
 
 #[tokio::test]
-async fn the_go_mod_in_the_zip_is_the_one_that_is_served() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
-    let cache = cache(root.path(), &server.url, &judge);
-    let bare = Module::without_go_mod("example.com/bare@v1.0.0");
-    bare.serve(&server);
-    assert_eq!(bytes(&cache, "example.com/bare@v1.0.0", FileKind::Zip).await, bare.zip);
-
-    let mut lying = Module::new("example.com/lying@v1.0.0", 0);
-    lying.go_mod = b"module example.com/lying\n\nrequire example.com/evil v1.0.0\n".to_vec();
+async fn whether_the_go_mod_in_the_zip_must_be_the_one_that_is_served_is_for_the_admission_to_say() {
+    let (server, judge) = (Server::start().await, Judge::new());
+    let agreeing =
+        [Module::new("example.com/m@v1.0.0", 0), Module::without_go_mod("example.com/bare@v1.0.0")];
+    let mut other = Module::new("example.com/other@v1.0.0", 0);
+    other.go_mod = b"module example.com/other\n\nrequire example.com/more v1.0.0\n".to_vec();
     let mut padded = Module::without_go_mod("example.com/padded@v1.0.0");
     padded.go_mod.extend(b"\n");
-    for module in [lying, padded] {
-        module.serve(&server);
-        let error = cache.file(&module.version, FileKind::Zip).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Rejected);
-        assert!(error.text().contains("the go.mod in the zip"), "{error}");
-        assert!(!judge.asked().contains(&format!("zip {}", module.version)));
+    let differing = [other, padded];
+    agreeing.iter().chain(&differing).for_each(|module| module.serve(&server));
+
+    // One that knows both hashes takes both.
+    let root = tempfile::tempdir().unwrap();
+    let vouched = cache(root.path(), &server.url, &judge);
+    for module in agreeing.iter().chain(&differing) {
+        let file = vouched.file(&module.version, FileKind::Zip).await.unwrap();
+        assert_eq!(file.bytes().await.unwrap(), module.zip);
+        let go_mod = vouched.file(&module.version, FileKind::GoMod).await.unwrap();
+        assert_eq!(go_mod.bytes().await.unwrap(), module.go_mod);
     }
-    assert_eq!(own(root.path(), ".evidence").len(), 4);
+    assert_eq!(own(root.path(), ".evidence"), [""; 0]);
+
+    // One that does not is told of the difference, for fetched zips and for those found in the tree.
+    judge.strict.store(true, Ordering::SeqCst);
+    let empty = tempfile::tempdir().unwrap();
+    for (root, owner) in [(&empty, "quipu"), (&root, "sum.other")] {
+        let (client, _) = support::client(&[&server.url]);
+        let options = CacheOptions { owner: owner.to_owned(), ..support::options() };
+        let strict =
+            Cache::open_root(root.path(), support::chain(&server.url, &client), judge.clone(), options)
+                .unwrap();
+        for module in &agreeing {
+            strict.file(&module.version, FileKind::Zip).await.unwrap();
+        }
+        for module in &differing {
+            let error = strict.file(&module.version, FileKind::Zip).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Rejected);
+            assert!(strict.open(&module.version, FileKind::Zip).unwrap().is_none());
+        }
+        let kept = own(root.path(), ".evidence");
+        assert_eq!(kept.iter().filter(|name| name.ends_with(".zip")).count(), 2, "{kept:?}");
+    }
 }
 
 #[tokio::test]

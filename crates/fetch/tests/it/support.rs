@@ -89,6 +89,8 @@ pub(crate) struct Judge {
     pub(crate) refused: Mutex<HashSet<String>>,
     pub(crate) away: AtomicBool,
     pub(crate) asked: Mutex<Vec<String>>,
+    /// Whether it refuses zips whose own go.mod is not the one that is served, as where nobody vouches for them.
+    pub(crate) strict: AtomicBool,
 }
 
 impl Judge {
@@ -135,6 +137,9 @@ impl Admit for Judge {
         version: &'a ModuleVersion,
         hashes: Hashes,
     ) -> BoxFuture<'a, Result<(), Refusal>> {
+        if self.strict.load(Ordering::SeqCst) && hashes.go_mod != hashes.go_mod_in_zip {
+            self.refuse(hashes.zip);
+        }
         self.judge(format!("zip {version}"), hashes.zip)
     }
 }

@@ -47,6 +47,7 @@ stories! {
     altered_mod
     backup
     cached_only
+    differing_mod
     fallback
     file_proxy
     first_hash_wins
