@@ -168,6 +168,17 @@ impl Records {
         Ok(Found { index: receipt.index, text, head: receipt.head })
     }
 
+    /// Whether a zip could be admitted. With `prefer` nothing is out of the question, so nobody is asked.
+    async fn expect(&self, module: &ModuleVersion) -> Result<(), Refusal> {
+        if self.vouching.prefer {
+            return Ok(());
+        }
+        match self.standing(module).await.map_err(LookupError::refusal)? {
+            Standing::Logged(_) | Standing::Ours => Ok(()),
+            Standing::Absent(text) => Err(Refusal::Unknown { text }),
+        }
+    }
+
     /// Takes what was fetched into the log where nobody else vouches for it.
     async fn take_in(&self, module: &ModuleVersion, hashes: Hashes) -> Result<(), Refusal> {
         let Hashes { zip, go_mod, go_mod_in_zip } = hashes;
@@ -197,6 +208,10 @@ impl Admit for Records {
                 Standing::Absent(_) | Standing::Ours => Ok(()),
             }
         })
+    }
+
+    fn expect_zip<'a>(&'a self, module: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(self.expect(module))
     }
 
     fn admit_zip<'a>(
@@ -356,9 +371,8 @@ impl LookupError {
             Self::NotFound(text) => Refusal::Unknown { text },
             Self::Contradicted(text) => Refusal::Refused { text, evidence: Vec::new() },
             Self::Timeout(text) => Refusal::Unavailable { text, timeout: true },
-            Self::Forbidden(text) | Self::Unavailable(text) | Self::Busy(text) => {
-                Refusal::Unavailable { text, timeout: false }
-            }
+            Self::Forbidden(text) => Refusal::Forbidden { text },
+            Self::Unavailable(text) | Self::Busy(text) => Refusal::Unavailable { text, timeout: false },
         }
     }
 }

@@ -56,6 +56,7 @@ async fn where_nobody_vouches_the_two_go_mods_must_agree() {
     let (log, module) = (Log::new(), module());
     let differing = Hashes { zip: h1("zip"), go_mod: h1("served"), go_mod_in_zip: h1("within") };
     log.admit.admit_go_mod(&module, differing.go_mod).await.unwrap();
+    log.admit.expect_zip(&module).await.unwrap();
     let refusal = log.admit.admit_zip(&module, differing).await.unwrap_err();
     let Refusal::Refused { text, .. } = refusal else { panic!("{refusal:?}") };
     for part in ["example.test/m@v1.0.0: ", &h1("served").to_string(), &h1("within").to_string()] {

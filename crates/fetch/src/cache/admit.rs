@@ -19,6 +19,11 @@ pub enum Refusal {
         /// One line for clients, without prefix.
         text: String,
     },
+    /// Policy keeps it out, whatever its content. Nothing is stored.
+    Forbidden {
+        /// One line for clients, without prefix.
+        text: String,
+    },
     /// It cannot be decided now (a database is unreachable, the log is stopped). Nothing is stored.
     Unavailable {
         /// One line for clients, without prefix.
@@ -41,6 +46,10 @@ pub trait Admit: Send + Sync + 'static {
         version: &'a ModuleVersion,
         go_mod: H1,
     ) -> BoxFuture<'a, Result<(), Refusal>>;
+
+    /// Could any zip be admitted for `version`? Asked before one is fetched, so that none is fetched in vain. Says
+    /// nothing about a zip that comes.
+    fn expect_zip<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>>;
 
     /// May this zip be served for `version`? Its go.mod may be another one than the `.mod` that is served: to the go
     /// command these are two files with a hash each, so that is for the record to decide, where there is one.
@@ -68,6 +77,10 @@ pub struct AdmitAll;
 
 impl Admit for AdmitAll {
     fn admit_go_mod<'a>(&'a self, _: &'a ModuleVersion, _: H1) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn expect_zip<'a>(&'a self, _: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>> {
         Box::pin(std::future::ready(Ok(())))
     }
 

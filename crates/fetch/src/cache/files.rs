@@ -121,6 +121,7 @@ impl Shared {
             return Ok(());
         }
         self.check_room(name)?;
+        self.admit.expect_zip(version).await.map_err(|refusal| refused(&refusal))?;
         let mut staged = self.staging.create(MAX_ZIP).await?;
         self.upstream.zip(version, &mut staged).await?;
         self.finish_zip(version, name, staged.finish().await?, go_mod).await
@@ -294,6 +295,7 @@ fn refused(refusal: &Refusal) -> Error {
     match refusal {
         Refusal::Refused { text, .. } => Error::rejected(text),
         Refusal::Unknown { text } => Error::not_found(text),
+        Refusal::Forbidden { text } => Error::new(ErrorKind::Forbidden, text),
         Refusal::Unavailable { text, timeout: false } => Error::unavailable(text),
         Refusal::Unavailable { text, timeout: true } => Error::timeout(text),
     }

@@ -189,6 +189,20 @@ async fn what_is_refused_is_kept_aside_and_not_served() {
 }
 
 #[tokio::test]
+async fn a_zip_that_could_not_be_admitted_is_not_even_asked_for() {
+    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let module = Module::new("example.com/m@v1.0.0", 1000);
+    module.serve(&server);
+    judge.nothing.store(true, Ordering::SeqCst);
+    let cache = cache(root.path(), &server.url, &judge);
+    let error = cache.file(&module.version, FileKind::Zip).await.unwrap_err();
+    assert_eq!((error.kind(), error.text()), (ErrorKind::NotFound, "example.com/m@v1.0.0: nobody knows it"));
+    assert_eq!(server.paths(), [module.url("mod")]);
+    assert_eq!(bytes(&cache, "example.com/m@v1.0.0", FileKind::GoMod).await, module.go_mod);
+    assert_eq!(own(root.path(), ".staging"), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_judged_is_not_stored() {
     let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 1000);

@@ -91,6 +91,8 @@ pub(crate) struct Judge {
     pub(crate) asked: Mutex<Vec<String>>,
     /// Whether it refuses zips whose own go.mod is not the one that is served, as where nobody vouches for them.
     pub(crate) strict: AtomicBool,
+    /// Whether nothing it could admit exists.
+    pub(crate) nothing: AtomicBool,
 }
 
 impl Judge {
@@ -130,6 +132,12 @@ impl Admit for Judge {
         go_mod: H1,
     ) -> BoxFuture<'a, Result<(), Refusal>> {
         self.judge(format!("mod {version}"), go_mod)
+    }
+
+    fn expect_zip<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>> {
+        let nothing = self.nothing.load(Ordering::SeqCst);
+        let unknown = || Refusal::Unknown { text: format!("{version}: nobody knows it") };
+        Box::pin(std::future::ready(if nothing { Err(unknown()) } else { Ok(()) }))
     }
 
     fn admit_zip<'a>(
