@@ -80,9 +80,9 @@ impl App {
         let lookup = Arc::new(Lookup::new(Arc::clone(&records), Arc::new(modules.clone())));
         Self(Arc::new(Inner {
             own: OwnLog::new(ledger.clone(), lookup, instance.clone()),
-            proxy: ModuleProxy::new(modules),
+            proxy: ModuleProxy::new(modules.clone()),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
-            ops: Ops::new(ledger, operation),
+            ops: Ops::new(ledger, modules, operation),
             counted: Counted::new(),
             name,
             instance,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
+use quipu_fetch::Cache;
 use quipu_ledger::Ledger;
 
 use crate::reply::{self, Freshness, Reply};
@@ -26,12 +27,13 @@ pub struct Operation {
 /// Handlers of the operator's pages.
 pub(crate) struct Ops {
     ledger: Ledger,
+    modules: Cache,
     operation: Operation,
 }
 
 impl Ops {
-    pub(crate) const fn new(ledger: Ledger, operation: Operation) -> Self {
-        Self { ledger, operation }
+    pub(crate) const fn new(ledger: Ledger, modules: Cache, operation: Operation) -> Self {
+        Self { ledger, modules, operation }
     }
 
     /// The process answers: that is all it says.
@@ -77,8 +79,13 @@ impl Ops {
         reply::ok(Bytes::from((self.operation.metrics)()), reply::TEXT, Freshness::Never)
     }
 
-    /// Brings the gauges that are states rather than events up to date.
+    /// Brings up to date what the log and the cache count themselves.
     fn observe(&self) {
+        self.observe_log();
+        self.observe_cache();
+    }
+
+    fn observe_log(&self) {
         let (head, status) = (self.ledger.head(), self.ledger.status());
         gauge("quipu_log_size", head.size());
         gauge("quipu_log_head_time_seconds", head.head.time / 1_000_000);
@@ -91,6 +98,22 @@ impl Ops {
             metrics::gauge!("quipu_log_round_sign_seconds").set(round.signing.as_secs_f64());
             gauge("quipu_log_round_records", round.records);
         }
+    }
+
+    fn observe_cache(&self) {
+        let stats = self.modules.stats();
+        for (name, count) in [
+            ("quipu_cache_hits_total", stats.hits),
+            ("quipu_cache_misses_total", stats.misses),
+            ("quipu_cache_stored_files_total", stats.stored),
+            ("quipu_cache_stored_bytes_total", stats.stored_bytes),
+            ("quipu_cache_stale_answers_total", stats.stale),
+            ("quipu_cache_refused_total", stats.refused),
+            ("quipu_cache_rejected_total", stats.rejected),
+        ] {
+            metrics::counter!(name).absolute(count);
+        }
+        gauge("quipu_cache_fetches_under_way", stats.under_way);
         if let Ok(free) = free_bytes(&self.operation.disk.0) {
             gauge("quipu_cache_free_bytes", free);
         }
