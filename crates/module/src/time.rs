@@ -3,7 +3,8 @@
 const DAY: i64 = 86_400;
 
 /// Seconds since 1970 of `yyyymmddhhmmss` in UTC; `None` if it is no real date and time.
-pub(crate) fn parse_stamp(stamp: &str) -> Option<i64> {
+#[must_use]
+pub fn parse_stamp(stamp: &str) -> Option<i64> {
     if stamp.len() != 14 || !stamp.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }

@@ -57,7 +57,7 @@ fn figure(line: &str) -> Option<(&str, f64)> {
 }
 
 /// The figures worth a look; all of them are at /metrics.
-const SHOWN: [&str; 7] = [
+const SHOWN: [&str; 8] = [
     "quipu_log_head_time_seconds",
     "quipu_log_queue",
     "quipu_log_rounds",
@@ -65,4 +65,5 @@ const SHOWN: [&str; 7] = [
     "quipu_log_round_guard_seconds",
     "quipu_cache_free_bytes",
     "quipu_records_unproven_total",
+    "quipu_tls_certificate_expiry_seconds",
 ];

@@ -132,12 +132,13 @@ impl Ops {
     }
 }
 
+/// Sets a gauge without labels.
 #[expect(
     clippy::cast_precision_loss,
     clippy::as_conversions,
     reason = "metrics are floats; 2^53 is enough for all of these"
 )]
-fn gauge(name: &'static str, value: u64) {
+pub(crate) fn gauge(name: &'static str, value: u64) {
     metrics::gauge!(name).set(value as f64);
 }
 

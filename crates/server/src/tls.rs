@@ -1,5 +1,7 @@
 //! TLS by rustls: a certificate and key from PEM files, read again when they change.
 
+mod expiry;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+
+use crate::ops::gauge;
 
 /// Why certificate and key cannot be used; names the file.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +64,7 @@ impl Identity {
     /// Files that cannot be read, are no PEM, or do not belong together.
     pub fn load(cert: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
         let loaded = Loaded { changed: changed(cert, key), pair: Arc::new(pair(cert, key)?) };
+        observe(&loaded.pair);
         Ok(Arc::new(Self { cert: cert.into(), key: key.into(), current: ArcSwap::from_pointee(loaded) }))
     }
 
@@ -73,6 +78,7 @@ impl Identity {
             return Ok(false);
         }
         let pair = Arc::new(pair(&self.cert, &self.key)?);
+        observe(&pair);
         self.current.store(Arc::new(Loaded { pair, changed }));
         Ok(true)
     }
@@ -95,6 +101,13 @@ impl Identity {
 impl ResolvesServerCert for Identity {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.current.load().pair))
+    }
+}
+
+/// Shows when the certificate in use ends.
+fn observe(pair: &CertifiedKey) {
+    if let Some(seconds) = pair.cert.first().and_then(|leaf| expiry::not_after(leaf)) {
+        gauge("quipu_tls_certificate_expiry_seconds", seconds);
     }
 }
 
