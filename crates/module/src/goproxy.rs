@@ -193,9 +193,10 @@ fn key_name(key: &str) -> Option<&str> {
     (!name.is_empty() && good_id && !data.is_empty()).then_some(name)
 }
 
-/// Host or host/path, nothing that `https://<name>` would read as something else, and nothing that is or
-/// would have to be escaped.
-fn is_database_name(name: &str) -> bool {
+/// Whether a go command can use a checksum database of this name: host or host/path, nothing that `https://<name>`
+/// would read as something else, and nothing that is or would have to be escaped.
+#[must_use]
+pub fn is_database_name(name: &str) -> bool {
     let plain = !name.contains(['?', '#', '@', '%']) && !name.ends_with('/') && !name.starts_with('/');
     let path = name.split_once('/').map_or("", |(_, path)| path);
     let unescaped = |b: u8| b.is_ascii_alphanumeric() || b"-_.~$&,/:;=".contains(&b);

@@ -54,7 +54,9 @@ mod zip;
 
 pub use error::{Error, ErrorKind};
 pub use go_mod::{GoMod, Retraction, quick_module_path, synthesize_go_mod};
-pub use goproxy::{Fallback, ProxyEntry, ProxyList, ProxyTarget, SUM_GOLANG_ORG_KEY, SumDatabase, SumDb};
+pub use goproxy::{
+    Fallback, ProxyEntry, ProxyList, ProxyTarget, SUM_GOLANG_ORG_KEY, SumDatabase, SumDb, is_database_name,
+};
 pub use h1::{H1, hash_files, hash_go_mod};
 pub use path::{ModulePath, check_file_path, check_import_path, split_path_version};
 pub use patterns::Patterns;

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
+use quipu_module::is_database_name;
 use quipu_note::{KeyName, SignerKey, VerifierKey};
 use zeroize::Zeroizing;
 
@@ -121,9 +122,11 @@ impl DataDir {
 /// The signing key of a log: the configured one, or that of the data directory, made at the very first start.
 ///
 /// # Errors
-/// The key cannot be read, is no key, is readable for others, or is of another name than `name`; or it is missing
+/// No go command could use the name; the key cannot be read, is no key, is readable for others, or is of another name
+/// than `name`; or it is missing
 /// although there is a log that was signed with it.
 pub(crate) fn signer(data: &DataDir, configured: Option<&Path>, name: Option<&str>) -> Result<SignerKey> {
+    name.map_or(Ok(()), check_usable)?;
     let wanted = match name {
         Some(name) => Some(name.to_owned()),
         None => data.name()?,
@@ -139,6 +142,7 @@ pub(crate) fn signer(data: &DataDir, configured: Option<&Path>, name: Option<&st
                 file.display()
             );
         }
+        check_usable(key.name().as_str())?;
         return Ok(key);
     }
     ensure!(
@@ -163,7 +167,7 @@ pub(crate) fn signer(data: &DataDir, configured: Option<&Path>, name: Option<&st
 /// # Errors
 /// The name is not one a go command accepts for a checksum database, or there is no randomness.
 pub(crate) fn generate(name: &str) -> Result<SignerKey> {
-    check_name(name)?;
+    check_new(name)?;
     let name: KeyName =
         name.parse().with_context(|| format!("{name:?} cannot be the name of a checksum database"))?;
     let mut seed = Zeroizing::new([0; 32]);
@@ -216,14 +220,24 @@ fn default_name() -> Result<String> {
     Ok(format!("sum.{host}"))
 }
 
-/// A name is `host[/path]`: what the go command accepts as a database's name, and what URLs can hold as it stands.
-fn check_name(name: &str) -> Result<()> {
+/// A log of a name that the go command does not accept could be used by none.
+fn check_usable(name: &str) -> Result<()> {
+    ensure!(
+        is_database_name(name),
+        "{name:?} cannot be the name of a checksum database: no go command would take it. It must be host or host/path"
+    );
+    Ok(())
+}
+
+/// New names are simpler still: URLs, file systems and shells can hold them as they stand.
+fn check_new(name: &str) -> Result<()> {
+    check_usable(name)?;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
     let well_formed =
         name.chars().all(plain) && name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
     ensure!(
         well_formed,
-        "{name:?} cannot be the name of a checksum database: it must be host or host/path of letters, digits and - . _ ~"
+        "{name:?} cannot be the name of a new log: it must be host or host/path of letters, digits and - . _ ~"
     );
     Ok(())
 }
@@ -301,7 +315,7 @@ mod tests {
     #[test]
     fn names_are_hosts_with_paths() {
         for good in ["sum.example", "sum.example/team/a", "localhost", "sum.example~1"] {
-            check_name(good).unwrap();
+            check_new(good).unwrap();
         }
         for bad in [
             "",
@@ -315,7 +329,24 @@ mod tests {
             "a%2fb",
             "ü.example",
         ] {
-            assert!(check_name(bad).is_err(), "{bad}");
+            assert!(check_new(bad).is_err(), "{bad}");
         }
+        for (name, usable) in [("sum.example:8443/a$b", true), ("sum.example/a%2fb", false), ("a@b", false)] {
+            assert_eq!((check_usable(name).is_ok(), check_new(name).is_ok()), (usable, false), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_go_command_takes_is_refused_also_with_a_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::new(dir.path());
+        let key = SignerKey::from_seed("sum.example/a%2fb".parse().unwrap(), &Zeroizing::new([1; 32]));
+        write_key(&data.signer(), &key).unwrap();
+        for name in [None, Some("sum.example/a%2fb")] {
+            let error = signer(&data, None, name).unwrap_err().to_string();
+            assert!(error.contains("sum.example/a%2fb") && error.contains("no go command"), "{error}");
+        }
+        let error = signer(&data, None, Some("sum.example/")).unwrap_err().to_string();
+        assert!(error.contains("no go command"), "{error}");
     }
 }
