@@ -36,7 +36,7 @@ pub use url::{Authority, Credentials, Scheme, Url};
 pub(crate) use url::{decode_percent, encode_path};
 
 use crate::error::{Error, ErrorKind, Result};
-use body::{Underway, too_long};
+use body::Underway;
 use connect::{ConnectError, Connector};
 use egress::Watch;
 
@@ -281,7 +281,7 @@ fn check_head(head: &HttpResponse<Incoming>, limits: Limits) -> Result<()> {
     if length.is_none() && !chunked {
         return Err(Error::rejected("upstream does not say how long its answer is"));
     }
-    if length.unwrap_or(0) > limits.max_bytes { Err(too_long(limits.max_bytes)) } else { Ok(()) }
+    if length.unwrap_or(0) > limits.max_bytes { Err(Error::too_large(limits.max_bytes)) } else { Ok(()) }
 }
 
 /// Whether the connection was made, and ended before an answer began.

@@ -22,15 +22,22 @@ pub enum ErrorKind {
     Unavailable,
     /// The upstream did not answer, or not fast enough. Answer 504; never remember.
     Timeout,
-    /// What the upstream sent is wrong: malformed, too long, for another version, or contradicting the log.
+    /// What the upstream sent is wrong: malformed, for another version, or contradicting the log.
     /// Answer 502; never store and never remember.
     Rejected,
+    /// The upstream sent, or announced, more than was asked for at most. Answer 502; never store and never remember.
+    TooLarge,
 }
 
 impl ErrorKind {
+    /// Whether the upstream answered, and wrongly.
+    pub fn is_wrong(self) -> bool {
+        matches!(self, Self::Rejected | Self::TooLarge)
+    }
+
     /// Whether the same question may be answered otherwise in a moment.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Timeout | Self::Rejected)
+        matches!(self, Self::Unavailable | Self::Timeout) || self.is_wrong()
     }
 }
 
@@ -67,6 +74,11 @@ impl Error {
     /// Sent by upstream, but wrong.
     pub fn rejected(text: impl AsRef<str>) -> Self {
         Self::new(ErrorKind::Rejected, text)
+    }
+
+    /// Sent by upstream, but of more than `max_bytes`.
+    pub fn too_large(max_bytes: u64) -> Self {
+        Self::new(ErrorKind::TooLarge, format!("upstream sent more than {max_bytes} bytes"))
     }
 
     /// Not answered in time. The text begins with `fetch timed out`, which clients of other proxies match.

@@ -206,7 +206,7 @@ impl FileBody {
             _ => disk_error(&error),
         })?;
         if length > max_bytes {
-            return Err(Error::rejected(format!("the file has more than {max_bytes} bytes")));
+            return Err(Error::too_large(max_bytes));
         }
         Ok(Self { file, left: max_bytes })
     }

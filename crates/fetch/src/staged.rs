@@ -110,7 +110,7 @@ impl Staged {
     pub async fn write(&mut self, chunk: &[u8]) -> Result<()> {
         self.length = self.length.saturating_add(chunk.len() as u64);
         if self.length > self.max_bytes {
-            return Err(Error::rejected(format!("upstream sent more than {} bytes", self.max_bytes)));
+            return Err(Error::too_large(self.max_bytes));
         }
         self.buffer.extend_from_slice(chunk);
         if self.buffer.len() >= BUFFER { self.flush().await } else { Ok(()) }

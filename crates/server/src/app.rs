@@ -133,25 +133,25 @@ impl Inner {
             Route::Log(log) => self.log(log, asked).await,
             Route::Sumdb(rest) => self.sumdb(rest, asked).await,
             Route::StoredSumdb(rest) => self.stored_sumdb(rest, asked).await,
-            Route::Module(module) => {
-                let hops = Hops::read(asked);
-                if hops.is_loop(&self.instance) {
-                    return reply::refuse(&Refusal::Loop);
-                }
-                hops.scope(self.proxy.answer(module, asked)).await
-            }
+            Route::Module(module) => self.passing(asked, self.proxy.answer(module, asked)).await,
             Route::Unknown => reply::refuse(&Refusal::NotFound(format!(
                 "{path}: neither a module nor a resource of this server"
             ))),
         }
     }
 
-    async fn log(&self, route: LogRoute<'_>, asked: &HeaderMap) -> Reply {
+    /// Does work that may ask others, who are told through whom the request came; none for a request that was here
+    /// before.
+    async fn passing(&self, asked: &HeaderMap, work: impl Future<Output = Reply>) -> Reply {
         let hops = Hops::read(asked);
         if hops.is_loop(&self.instance) {
             return reply::refuse(&Refusal::Loop);
         }
-        hops.scope(self.own.answer(route, asked)).await
+        hops.scope(work).await
+    }
+
+    async fn log(&self, route: LogRoute<'_>, asked: &HeaderMap) -> Reply {
+        self.passing(asked, self.own.answer(route, asked)).await
     }
 
     /// A checksum database by its name: this one, or one passed through.
@@ -164,11 +164,7 @@ impl Inner {
                 return self.log(route, asked).await;
             }
         } else if let Some((other, path)) = self.others.find(rest) {
-            let hops = Hops::read(asked);
-            if hops.is_loop(&self.instance) {
-                return reply::refuse(&Refusal::Loop);
-            }
-            return hops.scope(self.others.answer(other, path, asked)).await;
+            return self.passing(asked, self.others.answer(other, path, asked)).await;
         }
         reply::refuse(&no_database())
     }

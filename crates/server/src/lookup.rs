@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quipu_fetch::{Admit, BoxFuture, Hashes, Hops, Policy, Refusal};
 use quipu_ledger::{Entry, Ledger, SignedHead};
-use quipu_module::{H1, ModulePath, ModuleVersion, Record};
+use quipu_module::{H1, ModuleVersion, Record};
 use quipu_verify as verify;
 use tokio::time::timeout;
 use tracing::{error, warn};
@@ -92,11 +92,6 @@ impl Records {
         &self.vouching.evidence
     }
 
-    /// Is the module one that nobody outside may be asked about.
-    pub(crate) fn is_private(&self, path: &ModulePath) -> bool {
-        self.vouching.policy.is_private(path)
-    }
-
     /// The record of a module version, if the log has it.
     pub(crate) fn find(&self, module: &ModuleVersion) -> Result<Option<Found>, LookupError> {
         let found = self.ledger.find(key(module).as_bytes()).map_err(of_ledger)?;
@@ -108,7 +103,7 @@ impl Records {
         if let Some(found) = self.find(module)? {
             return Ok(Standing::Logged(found));
         }
-        if self.is_private(module.path()) {
+        if self.vouching.policy.is_private(module.path()) {
             return Err(LookupError::Forbidden(private(module)));
         }
         let upstream = match &self.vouching.upstream {
@@ -359,7 +354,7 @@ fn of_fetch(error: &quipu_fetch::Error) -> LookupError {
         ErrorKind::NotFound => LookupError::NotFound(text),
         ErrorKind::Forbidden | ErrorKind::Private => LookupError::Forbidden(text),
         ErrorKind::Timeout => LookupError::Timeout(text),
-        ErrorKind::Rejected => LookupError::Contradicted(text),
+        ErrorKind::Rejected | ErrorKind::TooLarge => LookupError::Contradicted(text),
         ErrorKind::Unavailable => LookupError::Unavailable(text),
     }
 }

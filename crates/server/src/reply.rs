@@ -138,7 +138,7 @@ impl From<quipu_fetch::Error> for Refusal {
             ErrorKind::Forbidden | ErrorKind::Private => Self::Forbidden(why),
             ErrorKind::Unavailable => Self::Unavailable(why),
             ErrorKind::Timeout => Self::Timeout(why),
-            ErrorKind::Rejected => Self::BadUpstream(why),
+            ErrorKind::Rejected | ErrorKind::TooLarge => Self::BadUpstream(why),
         }
     }
 }

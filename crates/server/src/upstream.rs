@@ -12,6 +12,7 @@ impl Transport for Reached {
             let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX);
             self.0.get(path, limit).await.map_err(|error| match error.kind() {
                 ErrorKind::NotFound => TransportError::NotFound(error.text().to_owned()),
+                ErrorKind::TooLarge => TransportError::TooLarge(max_bytes),
                 _ => TransportError::Unavailable(error.text().to_owned()),
             })
         })

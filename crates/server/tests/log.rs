@@ -94,6 +94,15 @@ impl Server {
     async fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path}")).await
     }
+
+    /// The way of a verifying client to it.
+    fn reached(&self) -> Reached {
+        let url = format!("http://{}", self.addr);
+        let mut named = Named::default();
+        named.insert(Base::parse(&url).unwrap().authority().unwrap().clone());
+        let client = Client::new(ClientOptions { named, ..ClientOptions::default() }).unwrap();
+        Reached(Database::new(NAME, Some(&url), &[], &client, Arc::new(Policy::default())).unwrap())
+    }
 }
 
 fn module(i: u64) -> ModuleVersion {
@@ -235,17 +244,24 @@ async fn doubtful_requests_are_refused() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_too_long_is_no_absence_and_no_fault_that_passes() {
+    use verify::{Transport as _, TransportError};
+    let server = Server::start().await;
+    let (reached, latest) = (server.reached(), server.get("/latest").await.body);
+    assert_eq!(reached.get("/latest", latest.len()).await.unwrap(), latest);
+    let short = latest.len() - 1;
+    assert_eq!(reached.get("/latest", short).await.unwrap_err(), TransportError::TooLarge(short));
+    let absent = reached.get("/tile/8/7/000", 1000).await.unwrap_err();
+    assert!(matches!(absent, TransportError::NotFound(_)), "{absent:?}");
+}
+
+#[tokio::test]
 async fn a_suspicious_client_believes_it_while_it_grows() {
     let server = Server::start().await;
-    let url = format!("http://{}", server.addr);
-    let mut named = Named::default();
-    named.insert(Base::parse(&url).unwrap().authority().unwrap().clone());
-    let client = Client::new(ClientOptions { named, ..ClientOptions::default() }).unwrap();
-    let database = Database::new(NAME, Some(&url), &[], &client, Arc::new(Policy::default())).unwrap();
     let state = Arc::new(verify::MemoryState::default());
     let keys = vec![server.vkey.clone()];
     let suspicious =
-        verify::Client::new(keys, Arc::new(Reached(database)), state, verify::Limits::default()).unwrap();
+        verify::Client::new(keys, Arc::new(server.reached()), state, verify::Limits::default()).unwrap();
     for i in [0, 1, 255, 256, RECORDS - 1] {
         let verified = suspicious.lookup(&module(i)).await.unwrap();
         assert_eq!((verified.id, verified.record.text()), (i, text(i).as_str()));

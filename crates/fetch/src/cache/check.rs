@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _};
 use std::path::PathBuf;
 
-use quipu_module::{H1, ModuleVersion, check_zip, hash_go_mod};
+use quipu_module::{H1, ModuleVersion, check_zip, hash_go_mod, synthesize_go_mod};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
@@ -28,11 +28,6 @@ impl Checked {
     }
 }
 
-/// What a proxy serves as go.mod of a module that has none.
-fn synthesised(version: &ModuleVersion) -> String {
-    format!("module {}\n", version.path())
-}
-
 /// Checks and hashes the zip at `path`.
 ///
 /// # Errors
@@ -45,7 +40,7 @@ pub(super) async fn check(version: ModuleVersion, path: PathBuf) -> Result<Check
             quipu_module::ErrorKind::Malformed => Error::rejected(format!("{version}: create zip: {error}")),
             _ => disk_error(&io::Error::other(error)),
         })?;
-        let go_mod = report.go_mod.unwrap_or_else(|| synthesised(&version).into_bytes());
+        let go_mod = report.go_mod.unwrap_or_else(|| synthesize_go_mod(version.path()).into_bytes());
         Ok(Checked { h1: report.hash, go_mod: hash_go_mod(&go_mod) })
     };
     spawn_blocking(work)

@@ -56,7 +56,7 @@ impl Shared {
             FileKind::GoMod => self.fetch_go_mod(version, &name).await,
             FileKind::Zip => self.fetch_zip(version, &name).await,
         };
-        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Rejected) {
+        if result.as_ref().is_err_and(|error| error.kind().is_wrong()) {
             self.counters.rejected();
         }
         self.note_absence(&name, &result);
@@ -100,7 +100,7 @@ impl Shared {
         self.check_room(name)?;
         let bytes = self.upstream.go_mod(version).await?;
         if bytes.len() as u64 > MAX_GO_MOD {
-            return Err(Error::rejected(format!("{version}: go.mod has more than {MAX_GO_MOD} bytes")));
+            return Err(Error::too_large(MAX_GO_MOD).about(version));
         }
         let h1 = hash_go_mod(&bytes);
         let staged = self.staging.write(bytes).await?;

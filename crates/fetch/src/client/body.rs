@@ -120,7 +120,11 @@ impl Body {
     fn count(&mut self, length: usize) -> Result<()> {
         self.underway.watch.read(length);
         self.received = self.received.saturating_add(length as u64);
-        if self.received > self.limits.max_bytes { Err(too_long(self.limits.max_bytes)) } else { Ok(()) }
+        if self.received > self.limits.max_bytes {
+            Err(Error::too_large(self.limits.max_bytes))
+        } else {
+            Ok(())
+        }
     }
 
     /// The moment at which the next byte comes too late: idle too long, below the minimum rate, or out of time.
@@ -130,9 +134,4 @@ impl Body {
         let idle = Instant::now() + self.limits.idle;
         rate.min(idle).min(self.underway.started + self.limits.total)
     }
-}
-
-/// The refusal of a body of more than `max_bytes`.
-pub(super) fn too_long(max_bytes: u64) -> Error {
-    Error::rejected(format!("upstream sent more than {max_bytes} bytes"))
 }

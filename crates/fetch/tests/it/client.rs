@@ -142,10 +142,10 @@ async fn bodies_have_limits() {
     assert_eq!(get(&client, &target, small()).await.unwrap().1, exact);
     let chunked = b"3e9\r\n".iter().chain(&[b'x'; 1001]).chain(b"\r\n0\r\n\r\n").copied().collect::<Vec<_>>();
     for (reply, kind, text) in [
-        (Reply::ok(vec![b'x'; 1001]), ErrorKind::Rejected, "upstream sent more than 1000 bytes"),
+        (Reply::ok(vec![b'x'; 1001]), ErrorKind::TooLarge, "upstream sent more than 1000 bytes"),
         (
             Reply::ok(chunked).length(None).header("Transfer-Encoding", "chunked"),
-            ErrorKind::Rejected,
+            ErrorKind::TooLarge,
             "upstream sent more than 1000 bytes",
         ),
         (Reply::ok("abc").length(Some(4)), ErrorKind::Unavailable, "upstream ended its answer early"),

@@ -109,7 +109,7 @@ async fn lookups_of_private_paths_stay_here() {
     let lookup = "/lookup/example.com/!big@v1.0.0-!r!c1";
     proxy.on(&format!("/sumdb/{NAME}{lookup}"), Reply::ok("record"));
     assert_eq!(database.get(lookup, 100).await.unwrap(), "record");
-    assert_eq!(database.get(lookup, 5).await.unwrap_err().kind(), ErrorKind::Rejected);
+    assert_eq!(database.get(lookup, 5).await.unwrap_err().kind(), ErrorKind::TooLarge);
     let missing = database.get("/lookup/example.com/m@v1.0.0", 100).await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
 }

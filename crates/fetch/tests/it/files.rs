@@ -143,7 +143,7 @@ async fn broken_zips_are_never_stored() {
         (Reply::new(204, ""), ErrorKind::Unavailable),
         (Reply::new(206, module.zip.clone()), ErrorKind::Unavailable),
         (whole().header("Content-Encoding", "gzip"), ErrorKind::Rejected),
-        (Reply::ok("").length(Some(600 << 20)), ErrorKind::Rejected),
+        (Reply::ok("").length(Some(600 << 20)), ErrorKind::TooLarge),
         (Reply::new(500, "not found: really"), ErrorKind::Unavailable),
     ] {
         server.on(&module.url("zip"), reply.clone());

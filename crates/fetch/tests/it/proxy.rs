@@ -157,7 +157,7 @@ async fn trees_on_disk_are_proxies() {
     let big = std::fs::File::create(versions.join("v1.2.0.mod")).unwrap();
     big.set_len((16 << 20) + 1).unwrap();
     let error = chain.go_mod(&version("example.com/M@v1.2.0")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Rejected);
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert_eq!(ledger.lines(), [""; 0]);
 }
 
