@@ -15,6 +15,7 @@ mod mark;
 mod open;
 mod recent;
 mod recover;
+mod room;
 mod stats;
 mod tree;
 
@@ -33,6 +34,7 @@ use tokio::time::Instant;
 pub use admit::{Admit, AdmitAll, Hashes, Refusal};
 pub use evidence::EvidenceLimits;
 pub use open::{CachedBody, CachedFile};
+pub use room::CacheRoom;
 pub use stats::CacheStats;
 pub use tree::FileKind;
 
@@ -224,6 +226,14 @@ impl Cache {
         self.shared.stats()
     }
 
+    /// How much room there is for more.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn room(&self) -> io::Result<CacheRoom> {
+        self.shared.room()
+    }
+
     /// The directory of the tree.
     pub fn root(&self) -> &Path {
         self.shared.tree.root()
@@ -277,20 +287,6 @@ impl Shared {
     ) -> Result<T> {
         let shared = self.clone();
         crate::staged::blocking(move || work(&shared)).await
-    }
-
-    /// Refuses what cannot or should not be stored now.
-    fn check_room(&self, name: &Name) -> Result<()> {
-        if name.is_too_long() {
-            return Err(Error::not_found("an element of the name is too long to be stored"));
-        }
-        let free =
-            rustix::fs::statvfs(self.tree.root()).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-        match free {
-            Ok(free) if free >= self.options.disk_floor => Ok(()),
-            Ok(_) => Err(Error::unavailable("the cache disk is nearly full: only what is stored is served")),
-            Err(error) => Err(disk_error(&error.into())),
-        }
     }
 
     /// The remembered definite absence of `name`.

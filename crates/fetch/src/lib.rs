@@ -61,8 +61,8 @@ mod staged;
 mod upstream;
 
 pub use cache::{
-    Admit, AdmitAll, Cache, CacheOptions, CacheStats, CachedBody, CachedFile, EvidenceLimits, FileKind,
-    Hashes, Refusal,
+    Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedBody, CachedFile, EvidenceLimits,
+    FileKind, Hashes, Refusal,
 };
 pub use chain::{Chain, Link};
 pub use client::{

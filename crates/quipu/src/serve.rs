@@ -213,7 +213,6 @@ fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: &Served<'_
     let operation = Operation {
         exports: exports(served.url, served.verifier),
         metrics: Arc::new(move || render.render()),
-        disk: (data.modules(), least),
     };
     Ok(App::new(Parts { ledger: ledger.clone(), name, instance, admission, modules, others, operation }))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use quipu_ledger::{CommitError, ReadError, Round};
+use quipu_ledger::{CommitError, Disk as _, ReadError, RealDisk, Round};
 use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::row::{self, KeyHash, RUN};
@@ -72,10 +72,9 @@ impl RocksStore {
     fn check_room(&self, round: &Round) -> Result<(), CommitError> {
         let texts: usize = round.records.iter().map(|(_, entry)| entry.text().len()).sum();
         let need = self.options.reserve_bytes.saturating_add(2 * texts as u64);
-        let volume = rustix::fs::statvfs(self.db.path()).map_err(|error| {
+        let free = RealDisk.free(self.db.path()).map_err(|error| {
             CommitError::Full(format!("free space of {}: {error}", self.db.path().display()))
         })?;
-        let free = volume.f_bavail.saturating_mul(volume.f_frsize);
         if free < need {
             return Err(CommitError::Full(format!("{free} bytes are free, {need} are needed")));
         }

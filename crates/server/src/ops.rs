@@ -1,12 +1,11 @@
 //! For those who run the server: health, readiness, metrics, and a page that says how to use it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
-use quipu_fetch::Cache;
+use quipu_fetch::{Cache, CacheRoom};
 use quipu_ledger::Ledger;
 
 use crate::reply::{self, Freshness, Reply};
@@ -20,8 +19,6 @@ pub struct Operation {
     pub exports: String,
     /// Makes the text of `/metrics`.
     pub metrics: RenderMetrics,
-    /// The directory of the module cache, and the free bytes it needs to take in anything new.
-    pub disk: (PathBuf, u64),
 }
 
 /// Handlers of the operator's pages.
@@ -58,12 +55,11 @@ impl Ops {
 
     fn checks(&self) -> [(&'static str, Option<String>); 3] {
         let status = self.ledger.status();
-        let (dir, least) = &self.operation.disk;
-        let disk = match free_bytes(dir) {
-            Ok(free) if free < *least => {
-                Some(format!("{free} bytes free, {least} needed to take in modules"))
+        let disk = match self.modules.room() {
+            Ok(room) if room.is_enough() => None,
+            Ok(CacheRoom { free, floor }) => {
+                Some(format!("{free} bytes free, {floor} needed to take in modules"))
             }
-            Ok(_) => None,
             Err(error) => Some(format!("free space unknown: {error}")),
         };
         // The guard stops the writer when it fails, so what stopped the writer speaks for it too.
@@ -114,8 +110,8 @@ impl Ops {
             metrics::counter!(name).absolute(count);
         }
         gauge("quipu_cache_fetches_under_way", stats.under_way);
-        if let Ok(free) = free_bytes(&self.operation.disk.0) {
-            gauge("quipu_cache_free_bytes", free);
+        if let Ok(room) = self.modules.room() {
+            gauge("quipu_cache_free_bytes", room.free);
         }
     }
 
@@ -140,10 +136,4 @@ impl Ops {
 )]
 pub(crate) fn gauge(name: &'static str, value: u64) {
     metrics::gauge!(name).set(value as f64);
-}
-
-/// Bytes an unprivileged process may still write to the file system of `dir`.
-fn free_bytes(dir: &std::path::Path) -> std::io::Result<u64> {
-    let stat = rustix::fs::statvfs(dir)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -61,7 +61,6 @@ impl Server {
         let operation = Operation {
             exports: "export GOPROXY=x".to_owned(),
             metrics: Arc::new(|| "metrics\n".to_owned()),
-            disk: (dir.path().to_owned(), 0),
         };
         let app = App::new(Parts {
             ledger: ledger.clone(),

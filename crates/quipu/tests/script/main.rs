@@ -59,6 +59,7 @@ stories! {
     import
     list_versions
     live
+    low_disk
     lying_sum
     no_loop
     no_upstream
