@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use quipu_module::ModuleVersion;
 
 use super::mark::hex;
-use super::tree::{FileKind, sync_directory};
+use super::tree::{FileKind, sync_directory, write_whole};
 
 /// Bounds on what is kept.
 #[derive(Clone, Copy, Debug)]
@@ -74,10 +74,10 @@ impl Evidence {
             hex(case.sha256),
             case.text
         );
-        fs::write(&report, text)?;
+        write_whole(&report, text.as_bytes())?;
         kept.0 += 1;
         if !case.proof.is_empty() {
-            fs::write(self.directory.join(format!("{id}.proof")), case.proof)?;
+            write_whole(&self.directory.join(format!("{id}.proof")), case.proof)?;
         }
         if kept.1.saturating_add(length) > self.limits.bytes {
             fs::remove_file(path)?;

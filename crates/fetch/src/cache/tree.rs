@@ -159,7 +159,7 @@ impl Tree {
 
     /// Writes a file that may be lost, by way of `staged`, replacing what is there.
     pub(crate) fn write_unsynced(&self, staged: &Path, name: &Name, content: &[u8]) -> io::Result<()> {
-        fs::write(staged, content)?;
+        write_whole(staged, content)?;
         fs::rename(staged, self.path(name))
     }
 
@@ -204,6 +204,11 @@ impl Tree {
         }
         Ok(directory)
     }
+}
+
+/// Writes a file, or leaves none where there is no room for all of it.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    fs::write(path, content).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
 /// Makes the entries of `directory` durable.

@@ -5,6 +5,7 @@ mod answers;
 mod client;
 mod database;
 mod files;
+mod full_disk;
 mod go;
 mod proxy;
 mod recovery;
