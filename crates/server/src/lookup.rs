@@ -149,7 +149,6 @@ impl Records {
 
     fn ours(&self, module: &ModuleVersion, why: impl Display) -> Standing {
         warn!(%module, %why, "no proof from the upstream database: what was fetched counts");
-        metrics::counter!("quipu_records_unproven_total").increment(1);
         Standing::Ours
     }
 
@@ -186,7 +185,9 @@ impl Records {
             return Err(Refusal::Refused { text, evidence: Vec::new() });
         }
         let record = Record { module: module.clone(), zip, go_mod };
-        self.append(&record).await.map(drop).map_err(|error| error.refusal())
+        self.append(&record).await.map_err(LookupError::refusal)?;
+        metrics::counter!("quipu_records_unproven_total").increment(1);
+        Ok(())
     }
 }
 
