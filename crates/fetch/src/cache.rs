@@ -181,6 +181,16 @@ impl Cache {
         Ok(file)
     }
 
+    /// The small file of this name in the tree (`<escaped path>/@v/<escaped version>.<extension>`), if it was used lately
+    /// and is in memory. No name that is not valid leads to one.
+    pub fn recent(&self, name: &str) -> Option<CachedFile> {
+        let file = self.shared.recent(name);
+        if file.is_some() {
+            self.shared.counters.hit();
+        }
+        file
+    }
+
     /// The file, fetched and admitted if it is not stored yet. However many ask, one fetches; it goes on when they
     /// leave.
     ///

@@ -24,8 +24,8 @@ pub struct RocksStore {
     pub(crate) cache: Cache,
     pub(crate) options: Options,
     pub(crate) read: ReadOptions,
-    /// For runs of records: one of 13 KB would push out many small rows for the sake of a single record.
-    pub(crate) read_runs: ReadOptions,
+    /// For runs of records and for tiles: these large rows would push out the small ones that every lookup needs.
+    pub(crate) read_large: ReadOptions,
     pub(crate) hash: fn(&[u8]) -> KeyHash,
     /// What readers see: the last commit that returned `Ok`. Taken for a moment only.
     pub(crate) head: RwLock<Option<Head>>,
@@ -79,15 +79,15 @@ impl RocksStore {
             Some(value) => Some(row::parse_head(&value).map_err(corrupt)?),
             None => None,
         };
-        let mut read_runs = ReadOptions::default();
-        read_runs.fill_cache(false);
+        let mut read_large = ReadOptions::default();
+        read_large.fill_cache(false);
         Ok(Self {
             db,
             settings,
             cache,
             options: options.clone(),
             read: ReadOptions::default(),
-            read_runs,
+            read_large,
             hash,
             head: RwLock::new(head),
             writer: None,
@@ -107,9 +107,8 @@ impl RocksStore {
         self.db.get_pinned_cf_opt(self.family(family)?, key, &self.read).map_err(read_error)
     }
 
-    fn run(&self, index: u64) -> Result<Option<DBPinnableSlice<'_>>, ReadError> {
-        let family = self.family(tuning::RECORD)?;
-        self.db.get_pinned_cf_opt(family, row::run_key(index), &self.read_runs).map_err(read_error)
+    fn get_large(&self, family: &str, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>, ReadError> {
+        self.db.get_pinned_cf_opt(self.family(family)?, key, &self.read_large).map_err(read_error)
     }
 
     /// The record with this key among those that a `key` row names, and its index.
@@ -124,7 +123,7 @@ impl RocksStore {
 
     /// The record of that index if its key is `key`.
     fn record_with_key(&self, index: u64, key: &[u8]) -> Result<Option<Record>, ReadError> {
-        let run = self.run(index)?.ok_or_else(|| missing(index))?;
+        let run = self.get_large(tuning::RECORD, &row::run_key(index))?.ok_or_else(|| missing(index))?;
         let slot = row::slots(&run).nth(position(index)).ok_or_else(|| missing(index))?.map_err(corrupt)?;
         let found = slot.key == key;
         Ok(found.then(|| Record { time: slot.time, text: Bytes::copy_from_slice(slot.text) }))
@@ -186,7 +185,7 @@ impl Store for RocksStore {
             self.family(tuning::RECORD)?,
             keys.iter(),
             true,
-            &self.read_runs,
+            &self.read_large,
         );
         let mut out = Vec::with_capacity(usize::try_from(range.end - range.start).unwrap_or(0));
         for (run, row) in runs.zip(rows) {
@@ -200,7 +199,7 @@ impl Store for RocksStore {
     }
 
     fn tile(&self, level: u8, n: u64) -> Result<Option<Bytes>, ReadError> {
-        let Some(value) = self.get(tuning::TILE, &row::tile_key(level, n))? else { return Ok(None) };
+        let Some(value) = self.get_large(tuning::TILE, &row::tile_key(level, n))? else { return Ok(None) };
         Ok(Some(Bytes::copy_from_slice(row::check_tile(&value).map_err(corrupt)?)))
     }
 

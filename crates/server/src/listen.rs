@@ -148,7 +148,6 @@ impl<A: Answer> Door<A> {
             .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
             .max_headers(MAX_HEADERS)
-            .pipeline_flush(true)
             .serve_connection(TokioIo::new(stream), service);
         self.run(conn).await
     }

@@ -11,7 +11,7 @@ use rustix::io::ReadWriteFlags;
 
 /// How much of a file is read at once, in bytes: large enough that big zips come fast, small enough for the
 /// processor's cache, as the socket copies it again.
-pub(crate) const PIECE: usize = 256 << 10;
+pub(crate) const PIECE: usize = 128 << 10;
 
 /// How much is read at once while too many large pieces are on their way to clients.
 const SMALL: usize = 32 << 10;

@@ -18,6 +18,7 @@ const OWN_QUERIES: [&str; 3] = ["latest", "upgrade", "patch"];
 /// Answers [`ModuleRoute`]s.
 pub(crate) struct ModuleProxy {
     modules: Cache,
+    counted: Counted,
 }
 
 impl FetchZip for Cache {
@@ -27,12 +28,18 @@ impl FetchZip for Cache {
 }
 
 impl ModuleProxy {
-    pub(crate) const fn new(modules: Cache) -> Self {
-        Self { modules }
+    pub(crate) fn new(modules: Cache) -> Self {
+        Self { modules, counted: Counted::new() }
     }
 
     /// Answers a route of the module tree.
     pub(crate) async fn answer(&self, route: ModuleRoute<'_>, asked: &HeaderMap) -> Reply {
+        if let Some(kind) = kind_of(route.leaf)
+            && let Some(file) = self.modules.recent(route.name)
+        {
+            self.counted.hits[place(kind)].increment(1);
+            return reply::vary_on_fetch(send(file, media_type(kind), asked));
+        }
         let stored_only = route.cached_only || no_fetch(asked);
         let answer = match ModulePath::unescape(route.path) {
             Ok(path) => self.leaf(&path, route.leaf, stored_only, asked).await,
@@ -105,12 +112,12 @@ impl ModuleProxy {
     ) -> Result<Reply, Refusal> {
         let file = match self.modules.open(version, kind)? {
             Some(file) => {
-                count("hit", kind);
+                self.counted.hits[place(kind)].increment(1);
                 file
             }
             None if stored_only => return Err(elsewhere()),
             None => {
-                count("miss", kind);
+                self.counted.misses[place(kind)].increment(1);
                 self.modules.file(version, kind).await?
             }
         };
@@ -180,8 +187,39 @@ const fn media_type(kind: FileKind) -> HeaderValue {
     }
 }
 
-fn count(result: &'static str, kind: FileKind) {
-    let kind = kind.extension();
-    metrics::counter!("proxy_cache_lookup_total", "cache_result" => result, "cache_type" => kind)
-        .increment(1);
+/// The kind of file that a leaf names, if it names one.
+const fn kind_of(leaf: Leaf<'_>) -> Option<FileKind> {
+    match leaf {
+        Leaf::Info(_) => Some(FileKind::Info),
+        Leaf::GoMod(_) => Some(FileKind::GoMod),
+        Leaf::Zip(_) => Some(FileKind::Zip),
+        Leaf::List | Leaf::Latest => None,
+    }
+}
+
+/// Lookups of files by kind; the handles are looked up once.
+struct Counted {
+    hits: [metrics::Counter; 3],
+    misses: [metrics::Counter; 3],
+}
+
+impl Counted {
+    fn new() -> Self {
+        let counters = |result: &'static str| {
+            [FileKind::Info, FileKind::GoMod, FileKind::Zip].map(|kind| {
+                let kind = kind.extension();
+                metrics::counter!("proxy_cache_lookup_total", "cache_result" => result, "cache_type" => kind)
+            })
+        };
+        Self { hits: counters("hit"), misses: counters("miss") }
+    }
+}
+
+/// The place of a kind among the counters.
+const fn place(kind: FileKind) -> usize {
+    match kind {
+        FileKind::Info => 0,
+        FileKind::GoMod => 1,
+        FileKind::Zip => 2,
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) enum LogRoute<'a> {
 /// A resource of the GOPROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ModuleRoute<'a> {
+    /// The whole of it, as the file tree of a proxy names it: what the other parts were taken from.
+    pub(crate) name: &'a str,
     /// Escaped module path.
     pub(crate) path: &'a str,
     /// What is asked of the module.
@@ -125,7 +127,7 @@ impl<'a> ModuleRoute<'a> {
                 }
             }
         };
-        Some(Self { path, leaf, cached_only })
+        Some(Self { name: tree, path, leaf, cached_only })
     }
 }
 
@@ -133,8 +135,8 @@ impl<'a> ModuleRoute<'a> {
 mod tests {
     use super::*;
 
-    fn module<'a>(path: &'a str, leaf: Leaf<'a>) -> Route<'a> {
-        Route::Module(ModuleRoute { path, leaf, cached_only: false })
+    fn module<'a>(name: &'a str, path: &'a str, leaf: Leaf<'a>) -> Route<'a> {
+        Route::Module(ModuleRoute { name, path, leaf, cached_only: false })
     }
 
     #[test]
@@ -146,14 +148,19 @@ mod tests {
             ("/tile/8/0/000", Route::Log(LogRoute::Tile("tile/8/0/000"))),
             ("/sumdb/x.org/supported", Route::Sumdb("x.org/supported")),
             ("/cached-only/sumdb/x.org/latest", Route::StoredSumdb("x.org/latest")),
-            ("/a.b/c/@v/list", module("a.b/c", Leaf::List)),
-            ("/a.b/c/@latest", module("a.b/c", Leaf::Latest)),
-            ("/a.b/c/@v/v1.0.0.info", module("a.b/c", Leaf::Info("v1.0.0"))),
-            ("/a.b/c/@v/v1.0.0.mod", module("a.b/c", Leaf::GoMod("v1.0.0"))),
-            ("/a.b/c/@v/x/@y.zip", module("a.b/c", Leaf::Zip("x/@y"))),
+            ("/a.b/c/@v/list", module("a.b/c/@v/list", "a.b/c", Leaf::List)),
+            ("/a.b/c/@latest", module("a.b/c/@latest", "a.b/c", Leaf::Latest)),
+            ("/a.b/c/@v/v1.0.0.info", module("a.b/c/@v/v1.0.0.info", "a.b/c", Leaf::Info("v1.0.0"))),
+            ("/a.b/c/@v/v1.0.0.mod", module("a.b/c/@v/v1.0.0.mod", "a.b/c", Leaf::GoMod("v1.0.0"))),
+            ("/a.b/c/@v/x/@y.zip", module("a.b/c/@v/x/@y.zip", "a.b/c", Leaf::Zip("x/@y"))),
             (
                 "/cached-only/a.b/@v/list",
-                Route::Module(ModuleRoute { path: "a.b", leaf: Leaf::List, cached_only: true }),
+                Route::Module(ModuleRoute {
+                    name: "a.b/@v/list",
+                    path: "a.b",
+                    leaf: Leaf::List,
+                    cached_only: true,
+                }),
             ),
             ("/a.b/c/@v/v1.0.0.tar", Route::Unknown),
             ("//a.b/@v/list", Route::Unknown),

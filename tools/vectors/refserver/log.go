@@ -11,6 +11,7 @@ import (
 	"net"
 
 	"golang.org/x/mod/module"
+	"golang.org/x/mod/sumdb"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -19,12 +20,32 @@ import (
 // bytes: it protects nothing.
 const keyName = "bench.example"
 
+var skey, vkey = makeKey()
+
+// fillTestServer returns x/mod's own log with the first count generated records.
+func fillTestServer(count int64) (*sumdb.TestServer, error) {
+	var next []byte
+	server := sumdb.NewTestServer(skey, func(_, _ string) ([]byte, error) {
+		if next == nil {
+			return nil, fs.ErrNotExist
+		}
+		return next, nil
+	})
+	for n := range count {
+		var m module.Version
+		m, next = record(n)
+		if id, err := server.Lookup(context.Background(), m); err != nil || id != n {
+			return nil, fmt.Errorf("record %d got the number %d: %v", n, id, err)
+		}
+	}
+	next = nil
+	return server, nil
+}
+
 // A fixedLog is a log that is complete before it is served and never changes, so that
 // nothing in it needs a lock.
 type fixedLog struct {
-	vkey    string
-	signer  note.Signer
-	signed  []byte // the signed tree, or nil to sign it for every request
+	signed  []byte
 	records [][]byte
 	ids     map[module.Version]int64
 	hashes  storedHashes
@@ -32,8 +53,8 @@ type fixedLog struct {
 
 type storedHashes []tlog.Hash
 
-// generate builds the log of the first count generated records.
-func generate(count int64, once bool) (*fixedLog, error) {
+// generate builds the lean log of the first count generated records.
+func generate(count int64) (*fixedLog, error) {
 	l := &fixedLog{
 		records: make([][]byte, 0, count),
 		ids:     make(map[module.Version]int64, count),
@@ -49,16 +70,11 @@ func generate(count int64, once bool) (*fixedLog, error) {
 		l.records = append(l.records, text)
 		l.ids[m] = n
 	}
-	if err := l.makeKey(); err != nil {
+	signed, err := l.sign()
+	if err != nil {
 		return nil, err
 	}
-	if once {
-		signed, err := l.sign()
-		if err != nil {
-			return nil, err
-		}
-		l.signed = signed
-	}
+	l.signed = signed
 	return l, nil
 }
 
@@ -81,22 +97,20 @@ func h1(kind string, n int64) string {
 	return "h1:" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// makeKey sets the signer and the verifier key.
-func (l *fixedLog) makeKey() error {
+// makeKey returns the signer key and the verifier key.
+func makeKey() (skey, vkey string) {
 	seed := make([]byte, ed25519.SeedSize)
 	public := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
 	vkey, err := note.NewEd25519VerifierKey(keyName, public)
 	if err != nil {
-		return err
+		panic(err)
 	}
 	v, err := note.NewVerifier(vkey)
 	if err != nil {
-		return err
+		panic(err)
 	}
-	l.vkey = vkey
 	secret := base64.StdEncoding.EncodeToString(append([]byte{1}, seed...))
-	l.signer, err = note.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", keyName, v.KeyHash(), secret))
-	return err
+	return fmt.Sprintf("PRIVATE+KEY+%s+%08x+%s", keyName, v.KeyHash(), secret), vkey
 }
 
 func (l *fixedLog) sign() ([]byte, error) {
@@ -105,16 +119,17 @@ func (l *fixedLog) sign() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	signer, err := note.NewSigner(skey)
+	if err != nil {
+		return nil, err
+	}
 	text := tlog.FormatTree(tlog.Tree{N: size, Hash: root})
-	return note.Sign(&note.Note{Text: string(text)}, l.signer)
+	return note.Sign(&note.Note{Text: string(text)}, signer)
 }
 
 // Signed implements sumdb.ServerOps.
 func (l *fixedLog) Signed(context.Context) ([]byte, error) {
-	if l.signed != nil {
-		return l.signed, nil
-	}
-	return l.sign()
+	return l.signed, nil
 }
 
 // ReadRecords implements sumdb.ServerOps.

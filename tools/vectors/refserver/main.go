@@ -1,5 +1,7 @@
 // Command refserver serves a checksum database of generated records with the server of
-// golang.org/x/mod, from memory: the partner that speed is compared with.
+// golang.org/x/mod, from memory: the partner that speed is compared with. The log behind
+// the server is x/mod's own TestServer, or a lean one without locks whose head is signed
+// once.
 //
 // It listens on loopback, prints one line "URL VKEY" when it is ready, and serves until
 // its standard input ends.
@@ -19,19 +21,16 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:0", "address to listen on")
 	count := flag.Int64("records", 1_000_000, "number of generated records")
-	sign := flag.String("sign", "each", "sign the tree for `each` answer, as x/mod's own test server does, or once")
+	kind := flag.String("log", "test", "the log behind the server: `test`, as x/mod has it, or lean")
 	flag.Parse()
-	if err := run(*addr, *count, *sign); err != nil {
+	if err := run(*addr, *count, *kind); err != nil {
 		fmt.Fprintln(os.Stderr, "refserver:", err)
 		os.Exit(1)
 	}
 }
 
-func run(addr string, count int64, sign string) error {
-	if sign != "each" && sign != "once" {
-		return fmt.Errorf("-sign %q: want each or once", sign)
-	}
-	log, err := generate(count, sign == "once")
+func run(addr string, count int64, kind string) error {
+	log, err := open(count, kind)
 	if err != nil {
 		return err
 	}
@@ -44,7 +43,7 @@ func run(addr string, count int64, sign string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("http://%s %s\n", l.Addr(), log.vkey)
+	fmt.Printf("http://%s %s\n", l.Addr(), vkey)
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		l.Close()
@@ -53,4 +52,14 @@ func run(addr string, count int64, sign string) error {
 		return err
 	}
 	return nil
+}
+
+func open(count int64, kind string) (sumdb.ServerOps, error) {
+	switch kind {
+	case "test":
+		return fillTestServer(count)
+	case "lean":
+		return generate(count)
+	}
+	return nil, fmt.Errorf("-log %q: want test or lean", kind)
 }

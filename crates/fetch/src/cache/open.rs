@@ -85,6 +85,13 @@ impl Known {
 }
 
 impl Shared {
+    /// The small file of this name, if it is in memory.
+    pub(super) fn recent(&self, name: &str) -> Option<CachedFile> {
+        let known = self.known.get(name)?;
+        let bytes = known.bytes.clone()?;
+        Some(known.with(CachedBody::Bytes(bytes)))
+    }
+
     /// The file, if it is stored and admitted.
     pub(super) fn open(&self, version: &ModuleVersion, kind: FileKind) -> Result<Option<CachedFile>> {
         let name = Name::file(version, kind);

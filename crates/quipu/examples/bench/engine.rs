@@ -44,7 +44,7 @@ fn bulk(args: &Args, data: &Path, report: &mut Report) {
                 continue;
             }
         };
-        report.add(name, rate, "/s", goal, format!("{:.1} s", took.as_secs_f64()));
+        report.add(name, (rate, "/s"), goal, format!("{:.1} s", took.as_secs_f64()));
     }
 }
 
@@ -104,9 +104,9 @@ fn single(data: &Path, report: &mut Report) {
         waits.len() as f64 / begun.elapsed().as_secs_f64(),
         median(rounds.values().map(|round| round.records as f64).collect()),
     );
-    report.add(SINGLE, p99 / slow, "", Goal::Most(2.5, 2.5), detail);
+    report.add(SINGLE, (p99 / slow, ""), Goal::Most(2.5, 2.5), detail);
     let detail = "the usual append and the usual round".to_owned();
-    report.add("64 single appends, p50 : p50 of a round", p50 / round, "", Goal::Most(2.5, 2.5), detail);
+    report.add("64 single appends, p50 : p50 of a round", (p50 / round, ""), Goal::Most(2.5, 2.5), detail);
 }
 
 /// Appends to a log until this process is killed.

@@ -67,7 +67,7 @@ pub(crate) fn measure(args: &Args, report: &mut Report) {
 fn add(report: &mut Report, name: &str, turns: &[(f64, f64)], goal: Goal) {
     let of = |get: fn(&(f64, f64)) -> f64| median(turns.iter().map(get).collect());
     let detail = format!("{:.2} : {:.2} s; median of {}", of(|turn| turn.0), of(|turn| turn.1), turns.len());
-    report.add(name, of(|(ours, theirs)| ours / theirs), "", goal, detail);
+    report.add(name, (of(|(ours, theirs)| ours / theirs), ""), goal, detail);
 }
 
 /// What the go command checks downloads against.

@@ -30,7 +30,7 @@ fn main() {
         engine::append_until_killed(dir);
     }
     let mut report = Report::new();
-    let groups: [(&str, fn(&Args, &mut Report)); 4] = [
+    let groups: [(&str, Group); 4] = [
         ("serving", serving::measure),
         ("engine", engine::measure),
         ("start", starting::measure),
@@ -44,6 +44,9 @@ fn main() {
     println!("\n{}", report.table());
     std::process::exit(i32::from(report.falls_short()));
 }
+
+/// Measures some rows.
+type Group = fn(&Args, &mut Report);
 
 /// What was asked for.
 pub(crate) struct Args {

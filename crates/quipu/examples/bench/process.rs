@@ -29,10 +29,10 @@ impl Running {
         Self::spawn(command, |line| line.strip_prefix("export GOPROXY=http://").map(str::to_owned))
     }
 
-    /// Go's own server with its log in memory.
-    pub(crate) fn refserver(program: &Path, records: u64, dir: &Path) -> Self {
+    /// x/mod's server with a log in memory, of the kind `test` or `lean`.
+    pub(crate) fn refserver(program: &Path, records: u64, kind: &str, dir: &Path) -> Self {
         let mut command = Command::new(program);
-        command.args(["-records", &records.to_string()]).stderr(log(&dir.join("refserver")));
+        command.args(["-log", kind, "-records", &records.to_string()]).stderr(log(&dir.join(kind)));
         // It ends with its standard input, which the child's handle keeps open.
         command.stdin(Stdio::piped());
         Self::spawn(command, |line| {

@@ -33,7 +33,8 @@ impl Report {
         Self { rows: Vec::new(), begun: Instant::now() }
     }
 
-    pub(crate) fn add(&mut self, name: &str, figure: f64, unit: &'static str, goal: Goal, detail: String) {
+    pub(crate) fn add(&mut self, name: &str, measured: (f64, &'static str), goal: Goal, detail: String) {
+        let (figure, unit) = measured;
         let at = self.begun.elapsed().as_secs();
         eprintln!("[{at:4} s] {name}: {}{unit}  ({detail})", shown(figure));
         self.rows.push(Row { name: name.to_owned(), figure, unit, goal, detail });

@@ -18,7 +18,7 @@ pub(crate) fn measure(args: &Args, report: &mut Report) {
     drop(start());
     let clean: Vec<f64> = (0..args.turns).map(|_| start().started.as_secs_f64()).collect();
     let detail = format!("median of {}", clean.len());
-    report.add("start, clean, 1 M records", median(clean), " s", Goal::Most(1.0, 1.0), detail);
+    report.add("start, clean, 1 M records", (median(clean), " s"), Goal::Most(1.0, 1.0), detail);
     // It grows by what is appended before each kill, so it is a copy that goes.
     let crashed = args.dir.join("crashed");
     fixture::found(&crashed);
@@ -33,7 +33,7 @@ pub(crate) fn measure(args: &Args, report: &mut Report) {
         })
         .collect();
     let detail = format!("killed while appending in bulk; median of {}", after.len());
-    report.add("start after kill -9, 1 M records", median(after), " s", Goal::Most(2.0, 2.0), detail);
+    report.add("start after kill -9, 1 M records", (median(after), " s"), Goal::Most(2.0, 2.0), detail);
     fixture::remove(&crashed);
 }
 
