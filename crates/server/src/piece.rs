@@ -16,7 +16,7 @@ pub(crate) const PIECE: usize = 128 << 10;
 /// How much is read at once while too many large pieces are on their way to clients.
 const SMALL: usize = 32 << 10;
 
-/// Large pieces at once: 64 MiB. Clients that read slowly hold one each.
+/// Large pieces at once: 32 MiB. Clients that read slowly hold one each.
 const MOST: usize = 256;
 
 /// Large buffers kept for the next readers.
