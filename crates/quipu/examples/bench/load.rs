@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustix::net::RecvFlags;
 
 /// Where requests go.
 pub(crate) struct Load<'a> {
@@ -124,7 +125,8 @@ impl Connection {
                 }
                 continue;
             }
-            let read = match self.stream.read(buffer) {
+            let (outcome, wanted) = self.read(buffer);
+            let read = match outcome {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -136,9 +138,26 @@ impl Connection {
                 self.answer = Answer::Head(Vec::new());
                 self.next = (self.next + 1) % requests.len();
                 self.sent = Some(0);
-            } else if read < buffer.len() {
+            } else if read < wanted {
                 // There was no more: the next edge will tell.
                 return Ok(());
+            }
+        }
+    }
+}
+
+/// How much is read at most of what must be looked at.
+const LOOKED_AT: usize = 16 << 10;
+
+impl Connection {
+    /// Reads what must be looked at, or lets the kernel discard what need not be: copying bodies is no work of the server's.
+    /// Also returns how much could have come.
+    fn read(&mut self, buffer: &mut [u8]) -> (io::Result<usize>, usize) {
+        match self.answer.unread().min(buffer.len()) {
+            0 => (self.stream.read(&mut buffer[..LOOKED_AT]), LOOKED_AT),
+            some => {
+                let discarded = rustix::net::recv(&self.stream, &mut buffer[..some], RecvFlags::TRUNC);
+                (discarded.map(|(_, length)| length).map_err(io::Error::from), some)
             }
         }
     }
@@ -159,6 +178,14 @@ enum Answer {
 }
 
 impl Answer {
+    /// Bytes to come whose content does not matter.
+    fn unread(&self) -> usize {
+        match self {
+            Self::Body(left) | Self::Chunk(left) => *left,
+            _ => 0,
+        }
+    }
+
     /// Takes in bytes; true when the answer is complete. The server sends nothing unasked, so an answer ends with a read.
     fn take(&mut self, mut bytes: &[u8]) -> bool {
         loop {
