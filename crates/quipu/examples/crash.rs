@@ -13,15 +13,17 @@ mod kills;
 mod meddle;
 #[path = "crash/mirror.rs"]
 mod mirror;
+#[path = "../../rocks/examples/load/random.rs"]
+mod random;
 #[path = "../tests/ops/support/mod.rs"]
 mod support;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use meddle::Meddle;
 use mirror::Mirror;
+use random::Random;
 use support::{Server, Upstream, command};
 
 fn main() -> ExitCode {
@@ -133,27 +135,6 @@ fn finish(run: &Run, failed: u32) {
         let _ = std::fs::remove_dir_all(&run.dir);
     } else {
         println!("what remains is in {}", run.dir.display());
-    }
-}
-
-/// Numbers from a seed (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn millis(&mut self, end: u64) -> Duration {
-        Duration::from_millis(self.below(end))
     }
 }
 

@@ -5,6 +5,9 @@
     reason = "a measuring tool fails by panicking and prints"
 )]
 
+#[path = "load/random.rs"]
+mod random;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -14,6 +17,7 @@ use bytes::Bytes;
 use quipu_ledger::{Entry, Head, Notes, Round, Store, TileState};
 use quipu_rocks::{Options, RocksStore};
 use quipu_tlog::Hash;
+use random::Random;
 use sha2::{Digest, Sha256};
 
 fn main() {
@@ -89,7 +93,7 @@ fn read(dir: &Path, only: &str) {
     let store = start(dir);
     let size = store.head().unwrap().unwrap().size;
     let mut random = Random(7);
-    let mut any = move |below: u64| random.next() % below;
+    let mut any = move |end: u64| random.below(end);
     let measure = |name: &str, once: &mut dyn FnMut()| {
         if name.contains(only) {
             measure(name, once);
@@ -239,19 +243,6 @@ fn entry(i: u64) -> Entry {
 }
 
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
 
 /// Processor time of all threads of this process so far, in steps of 10 ms.
 fn cpu_of_all() -> Duration {

@@ -128,17 +128,3 @@ pub(crate) fn write_module(root: &Path, name: &str, zip_bytes: usize) {
     fs::write(dir.join("v1.0.0.mod"), go_mod).unwrap();
     fs::write(dir.join("v1.0.0.zip"), zip).unwrap();
 }
-
-/// Numbers in an order of chance, the same each time.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// A number below `most`.
-    pub(crate) fn below(&mut self, most: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % most
-    }
-}

@@ -6,6 +6,8 @@
     reason = "a measuring tool fails by panicking, and what it prints is its result"
 )]
 
+#[path = "../../tests/ops/support/command.rs"]
+mod command;
 mod engine;
 mod fixture;
 mod gocmd;
@@ -13,6 +15,8 @@ mod gocmd;
 mod http;
 mod load;
 mod process;
+#[path = "../../../rocks/examples/load/random.rs"]
+mod random;
 mod report;
 mod serving;
 mod starting;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::command::command;
+
 /// A running server. Ended when dropped.
 pub(crate) struct Running {
     child: Child,
@@ -18,11 +20,7 @@ pub(crate) struct Running {
 impl Running {
     /// quipu on a data directory, fetching from `goproxy` and vouching for itself unless `gosumdb` names a database.
     pub(crate) fn quipu(program: &Path, data: &Path, goproxy: &str, gosumdb: &str) -> Self {
-        let mut command = Command::new(program);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("QUIPU_"))
-        {
-            command.env_remove(name);
-        }
+        let mut command = command(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--name", "bench.example", "--drain-seconds", "1"]);
         command.args(["--goproxy", goproxy, "--gosumdb", gosumdb, "--log-level", "warn"]);
         command.arg("--data").arg(data).stderr(log(data));

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use crate::Args;
-use crate::fixture::{self, Random};
+use crate::fixture;
 use crate::http::Http;
 use crate::load::{Done, Load, request};
 use crate::process::Running;
+use crate::random::Random;
 use crate::report::{Goal, Report, median};
 
 const RECORDS: u64 = 1_000_000;

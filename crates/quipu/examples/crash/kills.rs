@@ -55,7 +55,7 @@ fn one(run: &mut Run, round: u32) -> Result<(), String> {
     if run.random.below(4) == 0 {
         // Killed again while it finds out what the first kill left.
         let mut child = run.spawn();
-        thread::sleep(run.random.millis(400));
+        thread::sleep(Duration::from_millis(run.random.below(400)));
         let _ = child.kill();
         let _ = child.wait();
     }
@@ -70,7 +70,7 @@ fn drive(run: &mut Run, server: &mut Server) -> Vec<Seen> {
         let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| write(&url, &stop))).collect();
         let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read(&url, &stop))).collect();
         match run.meddle {
-            None => thread::sleep(run.random.millis(1200)),
+            None => thread::sleep(Duration::from_millis(run.random.below(1200))),
             // A few rounds of the engine to meddle with.
             Some(_) => wait_for(100),
         }

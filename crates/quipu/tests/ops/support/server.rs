@@ -2,7 +2,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
+
+use super::command::command;
 
 /// A running server. Killed when dropped.
 pub(crate) struct Server {
@@ -61,16 +63,4 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// The program without the settings of whoever runs the tests.
-pub(crate) fn command(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("QUIPU_") || name.starts_with("GO") {
-            command.env_remove(name);
-        }
-    }
-    command
 }
