@@ -11,7 +11,7 @@ use quipu_ledger::{Guarded, Ledger, OpenError, OpenOptions, RealDisk, SealError,
 use quipu_module::SumDatabase;
 use quipu_note::{SignerKey, VerifierKey};
 use quipu_rocks::RocksStore;
-use quipu_server::{Admission, App, EvidenceDir, Identity, ListenOptions, Operation, Other, Parts, Vouching};
+use quipu_server::{Admission, App, Identity, ListenOptions, Operation, Other, Parts, Vouching};
 use quipu_verify as verify;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -233,7 +233,7 @@ fn vouching(config: &Config, data: &DataDir, upstream: &Upstream, others: &[Othe
         policy: upstream.policy.as_ref().clone(),
         upstream: proving,
         prefer: config.set.log.upstream.unwrap_or_default() == config::Upstream::Prefer,
-        evidence: EvidenceDir::new(&data.evidence()),
+        evidence: verify::EvidenceDir::new(&data.evidence()),
     }
 }
 

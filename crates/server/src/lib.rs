@@ -25,7 +25,6 @@ mod upstream;
 
 pub use app::{Admission, App, Parts};
 pub use body::Body;
-pub use evidence::EvidenceDir;
 pub use listen::ListenOptions;
 pub use lookup::Vouching;
 pub use ops::{Operation, RenderMetrics};

@@ -16,7 +16,7 @@ use quipu_verify as verify;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
-use crate::evidence::EvidenceDir;
+use crate::evidence;
 
 /// How long the upstream database's word on one record may take, all requests for its proof included.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -58,7 +58,7 @@ pub struct Vouching {
     /// Log what was fetched also when the upstream database does not know it or cannot be reached.
     pub prefer: bool,
     /// Where to keep the evidence of a database that signed two histories.
-    pub evidence: EvidenceDir,
+    pub evidence: verify::EvidenceDir,
 }
 
 /// What may be said about a module version before its content is known.
@@ -88,7 +88,7 @@ impl Records {
     }
 
     /// Where the evidence of forked databases is kept.
-    pub(crate) const fn evidence(&self) -> &EvidenceDir {
+    pub(crate) const fn evidence(&self) -> &verify::EvidenceDir {
         &self.vouching.evidence
     }
 
@@ -137,7 +137,7 @@ impl Records {
             }
             other => {
                 if let verify::Error::Misbehaved(evidence) = &other {
-                    self.vouching.evidence.keep(evidence);
+                    evidence::keep(&self.vouching.evidence, evidence);
                 }
                 error!(%module, error = %other, "the answer of the upstream database is refused");
                 Err(LookupError::Unavailable(format!(

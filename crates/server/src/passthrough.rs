@@ -5,10 +5,10 @@ use http::HeaderMap;
 use quipu_fetch::Policy;
 use quipu_module::ModuleVersion;
 use quipu_tlog::TilePath;
-use quipu_verify::{Client, Error};
+use quipu_verify::{Client, Error, EvidenceDir};
 use tracing::{error, warn};
 
-use crate::evidence::EvidenceDir;
+use crate::evidence;
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::route::LogRoute;
 
@@ -101,7 +101,7 @@ impl Passthrough {
                 Refusal::Unavailable("this server cannot use its own copy of that database".to_owned())
             }
             Error::Misbehaved(evidence) => {
-                self.evidence.keep(&evidence);
+                evidence::keep(&self.evidence, &evidence);
                 Refusal::BadUpstream("that database signed two histories".to_owned())
             }
             other => {

@@ -8,7 +8,7 @@ use quipu_fetch::{Admit, Hashes, Policy, Refusal};
 use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
 use quipu_module::{H1, ModuleVersion, Record, hash_go_mod};
 use quipu_note::SignerKey;
-use quipu_server::{Admission, EvidenceDir, Vouching};
+use quipu_server::{Admission, Vouching};
 
 /// A log of which nobody else vouches for anything.
 struct Log {
@@ -29,7 +29,7 @@ impl Log {
             policy: Policy::default(),
             upstream: None,
             prefer: false,
-            evidence: EvidenceDir::new(dir.path()),
+            evidence: quipu_verify::EvidenceDir::new(dir.path()),
         };
         let admit = Admission::new(ledger.clone(), vouching).admit();
         Self { ledger, admit, _dir: dir }

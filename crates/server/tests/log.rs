@@ -11,7 +11,7 @@ use quipu_fetch::{
 use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
 use quipu_module::ModuleVersion;
 use quipu_note::{SignerKey, VerifierKey};
-use quipu_server::{Admission, App, EvidenceDir, ListenOptions, Operation, Parts, Reached, Vouching};
+use quipu_server::{Admission, App, ListenOptions, Operation, Parts, Reached, Vouching};
 use quipu_tlog::{Tile, TileLevel, split_entries};
 use quipu_verify as verify;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,7 +52,7 @@ impl Server {
             policy: Policy::default(),
             upstream: None,
             prefer: false,
-            evidence: EvidenceDir::new(dir.path()),
+            evidence: verify::EvidenceDir::new(dir.path()),
         };
         let chain = Arc::new(Chain::of(Vec::new()));
         let options = CacheOptions { disk_floor: 0, ..CacheOptions::default() };

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use quipu_ledger::{Head, ReadError};
-use quipu_server::EvidenceDir;
 use quipu_tlog::{Hash, Tree};
-use quipu_verify::Evidence;
 use quipu_verify::check::Report;
+use quipu_verify::{Evidence, EvidenceDir};
 use serde_json::json;
 
 use crate::output::tell;

@@ -1,0 +1,45 @@
+//! The command line: one command, one file that has its arguments and does its work.
+
+use clap::{Parser, Subcommand};
+
+use crate::{generate, lookup};
+
+/// Checks Go checksum databases, and what came through them, without trusting anything but their keys.
+#[derive(Debug, Parser)]
+#[command(
+    name = "quipu-verify",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Exit codes: 0 good, 1 failed or could not check, 2 wrong usage, 3 misbehaviour proven \
+                        (the evidence is in a file whose path is printed), 4 checked and a difference found."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look a module version up and prove that the log holds it.
+    Lookup(lookup::Lookup),
+    /// Print a shell's completions of these commands.
+    Completions(generate::Completions),
+    /// Write the manual pages of these commands.
+    Man(generate::Man),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,36 @@
+//! The `quipu-verify` program: checks Go checksum databases without trusting them.
+
+mod cli;
+mod database;
+mod exit;
+mod generate;
+mod goenv;
+mod lookup;
+mod net;
+mod output;
+mod report;
+mod runtime;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use cli::{Cli, Command};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let exit = run(Cli::parse()).unwrap_or_else(|error| {
+        eprintln!("quipu-verify: {error:#}");
+        Exit::of_error(&error)
+    });
+    exit.into()
+}
+
+fn run(cli: Cli) -> Result<Exit> {
+    match cli.command {
+        Command::Lookup(args) => lookup::run(&args),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
+    }
+}

@@ -1,0 +1,49 @@
+//! Telling why there is no verified answer, and keeping the evidence if there is some.
+
+use anyhow::Result;
+use quipu_verify::Error;
+use serde_json::json;
+
+use crate::database::Database;
+use crate::exit::Exit;
+use crate::output::tell;
+
+/// Says why the database's answer was refused: in words on stderr, or as JSON on stdout. Proven misbehaviour is kept
+/// in a file first.
+///
+/// # Errors
+/// Nothing can be written.
+pub(crate) fn refusal(database: &Database, error: &Error, as_json: bool) -> Result<Exit> {
+    let exit = Exit::of_refusal(error);
+    let evidence = keep_evidence(database, error);
+    if as_json {
+        tell(json!({
+            "verdict": exit.verdict(),
+            "database": database.name(),
+            "error": error.to_string(),
+            "evidence": evidence,
+        }))?;
+    } else {
+        eprintln!("quipu-verify: {}: {error}", database.name());
+    }
+    Ok(exit)
+}
+
+/// Keeps the evidence in an error, and prints the path of the file. None if there is no evidence, or no file could be
+/// written: then the evidence itself is printed, so that it is not lost.
+pub(crate) fn keep_evidence(database: &Database, error: &Error) -> Option<String> {
+    let Error::Misbehaved(evidence) = error else { return None };
+    match database.evidence().put(evidence) {
+        Ok(file) => {
+            let file = file.display().to_string();
+            eprintln!("quipu-verify: MISBEHAVIOUR PROVEN, the evidence is in {file}");
+            Some(file)
+        }
+        Err(failure) => {
+            eprintln!(
+                "quipu-verify: MISBEHAVIOUR PROVEN, and the evidence cannot be kept ({failure}):\n{evidence}"
+            );
+            None
+        }
+    }
+}

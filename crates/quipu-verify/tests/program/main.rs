@@ -1,0 +1,9 @@
+//! The program against databases on loopback, honest ones and liars: what it prints, and how it ends.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+#[path = "../../../verify/tests/hostile/log.rs"]
+#[expect(dead_code, reason = "not every file that shares the log needs all of it")]
+mod log;
+mod lookup;
+mod run;
+mod site;
