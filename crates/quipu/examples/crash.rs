@@ -95,7 +95,13 @@ impl Run {
     }
 
     fn spawn(&self) -> std::process::Child {
-        Server::spawn(&self.program, &self.data(), &self.upstream.url, &self.dir.join("server.log"))
+        Server::spawn(
+            &self.program,
+            "sum.ops.test",
+            &self.data(),
+            &self.upstream.url,
+            &self.dir.join("server.log"),
+        )
     }
 
     fn start(&self) -> Result<Server, String> {

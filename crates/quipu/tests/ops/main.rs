@@ -42,7 +42,13 @@ impl Place {
 
     fn try_serve(&self, data: &str) -> Result<Server, String> {
         let log = self.path("server.log");
-        let server = Server::wait(Server::spawn(program(), &self.path(data), &self.upstream.url, &log));
+        let server = Server::wait(Server::spawn(
+            program(),
+            "sum.ops.test",
+            &self.path(data),
+            &self.upstream.url,
+            &log,
+        ));
         server.ok_or_else(|| std::fs::read_to_string(log).unwrap())
     }
 

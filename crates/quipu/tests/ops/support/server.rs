@@ -14,11 +14,11 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `program serve` on `data`, fetching from `upstream`, without waiting. What it logs goes to `log`.
-    pub(crate) fn spawn(program: &Path, data: &Path, upstream: &str, log: &Path) -> Child {
+    /// Starts `program serve` as the database `name` on `data`, fetching from `upstream`, without waiting. What it logs goes to `log`.
+    pub(crate) fn spawn(program: &Path, name: &str, data: &Path, upstream: &str, log: &Path) -> Child {
         let log = std::fs::File::create(log).unwrap();
         command(program)
-            .args(["serve", "--listen", "127.0.0.1:0", "--name", "sum.ops.test", "--drain-seconds", "1"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--name", name, "--drain-seconds", "1"])
             .args([
                 "--min-free-mib",
                 "1",
