@@ -5,6 +5,7 @@ use quipu_note::{OpenError, VerifierKey, open};
 use quipu_tlog::{MAX_SIZE, Tree, parse_tree};
 
 use crate::error::Error;
+use crate::fault;
 use crate::strict;
 
 /// A tree, and the note of the database that says so. Exists only if the signature is good.
@@ -19,7 +20,9 @@ impl SignedHead {
     /// not believed.
     pub(crate) fn open(what: &str, note: Bytes, keys: &[VerifierKey], max_size: u64) -> Result<Self, Error> {
         let opened = open(&note, keys).map_err(|e| match e {
-            OpenError::Malformed => Error::malformed(what, format_args!("reading tree note: {e}")),
+            OpenError::Malformed => {
+                Error::malformed(what, format_args!("reading tree note: {e}: {}", fault::of_note(&note)))
+            }
             _ => Error::unproven(what, format_args!("reading tree note: {e}")),
         })?;
         let malformed = |e: String| Error::malformed(what, format_args!("reading tree note: {e}"));

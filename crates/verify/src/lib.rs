@@ -59,6 +59,7 @@ mod client;
 mod error;
 mod evidence;
 mod evidence_dir;
+mod fault;
 mod flight;
 mod head;
 mod record;

@@ -5,6 +5,7 @@ use quipu_module::{H1, ModuleVersion, Record};
 use quipu_tlog::parse_record;
 
 use crate::error::Error;
+use crate::fault;
 use crate::strict;
 
 /// A lookup answer taken apart. Nothing in it is authentic yet.
@@ -19,7 +20,8 @@ pub(crate) struct Answer {
 impl Answer {
     /// Takes the body served at `path` apart.
     pub(crate) fn parse(path: &str, body: &Bytes) -> Result<Self, Error> {
-        let record = parse_record(body).map_err(|e| Error::malformed(path, e))?;
+        let record = parse_record(body)
+            .map_err(|e| Error::malformed(path, format_args!("{e}: {}", fault::of_answer(body))))?;
         let id = strict::record_id(&record).map_err(|e| Error::malformed(path, e))?;
         let note = (!record.rest.is_empty()).then(|| body.slice_ref(record.rest));
         Ok(Self { id, text: record.text.to_owned(), note })

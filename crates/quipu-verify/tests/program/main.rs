@@ -5,5 +5,6 @@
 #[expect(dead_code, reason = "not every file that shares the log needs all of it")]
 mod log;
 mod lookup;
+mod refusals;
 mod run;
 mod site;
