@@ -13,6 +13,7 @@
 //! | hash a record or two subtrees | [`leaf_hash`], [`node_hash`] |
 //! | grow a tree | [`Frontier`], [`new_tiles`] |
 //! | make and check a proof | [`prove_inclusion`], [`check_inclusion`], [`prove_consistency`], [`check_consistency`] |
+//! | prove many records, or a whole subtree | [`prove_records`], [`check_records`], [`prove_subtree`], [`check_subtree`] |
 //! | read hashes from one's own tiles | [`StoredTiles`] |
 //! | read hashes from somebody else's tiles | [`TilePlan`] |
 //! | understand a requested path | [`TilePath`], [`Tile::parse_sumdb`], [`Tile::parse_c2sp`] |
@@ -51,6 +52,7 @@
 mod entries;
 mod frontier;
 mod hash;
+mod multi;
 mod node;
 mod path;
 mod plan;
@@ -64,12 +66,13 @@ mod tree;
 pub use entries::{EntriesError, join_entries, split_entries};
 pub use frontier::{Frontier, FrontierError};
 pub use hash::{Hash, ParseHashError, leaf_hash, node_hash};
+pub use multi::{check_records, prove_records, records_nodes};
 pub use node::{MAX_SIZE, Node, OutOfRange, stored_hash_count, tree_nodes};
 pub use path::{MalformedPath, PathError, PathLevel, TilePath};
 pub use plan::{AuthenticatedHashes, NotPlanned, TileError, TilePlan};
 pub use proof::{
-    ProofError, check_consistency, check_inclusion, consistency_nodes, inclusion_nodes, prove_consistency,
-    prove_inclusion,
+    ProofError, check_consistency, check_inclusion, check_subtree, consistency_nodes, inclusion_nodes,
+    prove_consistency, prove_inclusion, prove_subtree, subtree_nodes,
 };
 pub use reader::{HashReader, ReadError, tree_root};
 pub use record::{

@@ -16,8 +16,7 @@ pub fn prove_inclusion<R: HashReader>(
     index: u64,
     reader: &R,
 ) -> Result<Vec<Hash>, ReadError<R::Error>> {
-    let subtrees: Vec<Leaves> = inclusion_path(size, index)?.iter().map(|step| step.subtree).collect();
-    read_subtrees(&subtrees, reader)
+    prove_subtree(size, Node::leaf(index).ok_or(OutOfRange)?, reader)
 }
 
 /// The hashes that [`prove_inclusion`] reads, for planning.
@@ -26,7 +25,7 @@ pub fn prove_inclusion<R: HashReader>(
 ///
 /// [`OutOfRange`] unless `index < size <= MAX_SIZE`.
 pub fn inclusion_nodes(size: u64, index: u64) -> Result<Vec<Node>, OutOfRange> {
-    Ok(inclusion_path(size, index)?.iter().flat_map(|step| step.subtree.nodes()).collect())
+    subtree_nodes(size, Node::leaf(index).ok_or(OutOfRange)?)
 }
 
 /// Checks that `proof` shows `leaf` to be the hash of leaf `index` of `tree`.
@@ -36,11 +35,45 @@ pub fn inclusion_nodes(size: u64, index: u64) -> Result<Vec<Node>, OutOfRange> {
 /// [`ProofError::OutOfRange`] unless `index < tree.size <= MAX_SIZE`; [`ProofError::Failed`] if the proof does
 /// not show it.
 pub fn check_inclusion(proof: &[Hash], tree: &Tree, index: u64, leaf: &Hash) -> Result<(), ProofError> {
-    let path = inclusion_path(tree.size, index)?;
+    check_subtree(proof, tree, Node::leaf(index).ok_or(OutOfRange)?, leaf)
+}
+
+/// The proof that the tree of `size` leaves has a complete subtree: hashes from its root upwards. For a leaf the same
+/// as [`prove_inclusion`], and for what a tile determines the least that authenticates it.
+///
+/// # Errors
+///
+/// [`ReadError::OutOfRange`] unless the tree has the node and `size <= MAX_SIZE`, and whatever the reader says.
+pub fn prove_subtree<R: HashReader>(
+    size: u64,
+    node: Node,
+    reader: &R,
+) -> Result<Vec<Hash>, ReadError<R::Error>> {
+    let subtrees: Vec<Leaves> = path_to(size, node)?.iter().map(|step| step.subtree).collect();
+    read_subtrees(&subtrees, reader)
+}
+
+/// The hashes that [`prove_subtree`] reads, for planning.
+///
+/// # Errors
+///
+/// [`OutOfRange`] unless the tree has the node and `size <= MAX_SIZE`.
+pub fn subtree_nodes(size: u64, node: Node) -> Result<Vec<Node>, OutOfRange> {
+    Ok(path_to(size, node)?.iter().flat_map(|step| step.subtree.nodes()).collect())
+}
+
+/// Checks that `proof` shows `hash` to be the hash of `node` in `tree`.
+///
+/// # Errors
+///
+/// [`ProofError::OutOfRange`] unless the tree has the node and at most [`MAX_SIZE`] leaves; [`ProofError::Failed`] if
+/// the proof does not show it.
+pub fn check_subtree(proof: &[Hash], tree: &Tree, node: Node, hash: &Hash) -> Result<(), ProofError> {
+    let path = path_to(tree.size, node)?;
     if path.len() != proof.len() {
         return Err(ProofError::Failed);
     }
-    let root = path.iter().zip(proof).fold(*leaf, |hash, (step, beside)| step.side.join(beside, &hash));
+    let root = path.iter().zip(proof).fold(*hash, |hash, (step, beside)| step.side.join(beside, &hash));
     if root == tree.root { Ok(()) } else { Err(ProofError::Failed) }
 }
 
@@ -124,15 +157,18 @@ impl Side {
     }
 }
 
-/// The subtrees beside the way from leaf `index` up to the root of the tree of `size` leaves.
-fn inclusion_path(size: u64, index: u64) -> Result<Vec<Step>, OutOfRange> {
-    if index >= size || size > MAX_SIZE {
+/// The subtrees beside the way from `node` up to the root of the tree of `size` leaves.
+fn path_to(size: u64, node: Node) -> Result<Vec<Step>, OutOfRange> {
+    if node.end() > size || size > MAX_SIZE {
         return Err(OutOfRange);
     }
     let mut steps = Vec::with_capacity(MAX_STEPS);
     let mut subtree = Leaves { start: 0, end: size };
-    while let Some((left, right)) = subtree.split() {
-        subtree = descend(&mut steps, left, right, index < left.end);
+    // A complete subtree lies to one side of every split above it, so the way down ends at it.
+    while subtree != (Leaves { start: node.first_leaf(), end: node.end() })
+        && let Some((left, right)) = subtree.split()
+    {
+        subtree = descend(&mut steps, left, right, node.first_leaf() < left.end);
     }
     steps.reverse();
     Ok(steps)

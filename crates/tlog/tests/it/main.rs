@@ -2,6 +2,7 @@
 
 mod common;
 mod geometry;
+mod multi;
 mod proofs;
 mod records_json;
 mod tamper;
