@@ -16,7 +16,7 @@ use crate::runtime::block_on;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  quipu-verify lookup golang.org/x/text@v0.3.0\n  \
                         quipu-verify lookup --db \"$(quipu key show) https://go.corp\" corp.example/lib@v1.2.3\n\n\
-                        Exit codes: 0 proven, 1 not found or not to be had, 3 the database signed two histories, \
+                        Exit codes: 0 proven, 1 not found or not to be had, 3 the database misbehaved, provably, \
                         4 the answer is not what the signed tree holds.")]
 pub(crate) struct Lookup {
     /// Module path and canonical version

@@ -32,17 +32,17 @@ pub(crate) fn refusal(database: &Database, error: &Error, as_json: bool) -> Resu
 /// Keeps the evidence in an error, and prints the path of the file. None if there is no evidence, or no file could be
 /// written: then the evidence itself is printed, so that it is not lost.
 pub(crate) fn keep_evidence(database: &Database, error: &Error) -> Option<String> {
-    let Error::Misbehaved(evidence) = error else { return None };
+    let evidence = error.evidence()?;
+    let is_proof = evidence.kind().is_signed();
+    let what = if is_proof { "MISBEHAVIOUR PROVEN, the evidence" } else { "what was served" };
     match database.evidence().put(evidence) {
         Ok(file) => {
             let file = file.display().to_string();
-            eprintln!("quipu-verify: MISBEHAVIOUR PROVEN, the evidence is in {file}");
+            eprintln!("quipu-verify: {what} is in {file}");
             Some(file)
         }
         Err(failure) => {
-            eprintln!(
-                "quipu-verify: MISBEHAVIOUR PROVEN, and the evidence cannot be kept ({failure}):\n{evidence}"
-            );
+            eprintln!("quipu-verify: {what} cannot be kept ({failure}); this is it:\n{evidence}");
             None
         }
     }

@@ -102,7 +102,7 @@ impl Passthrough {
             }
             Error::Misbehaved(evidence) => {
                 evidence::keep(&self.evidence, &evidence);
-                Refusal::BadUpstream("that database signed two histories".to_owned())
+                Refusal::BadUpstream(evidence.kind().headline().to_owned())
             }
             other => {
                 error!(error = %other, "the answer of a database passed through is refused");

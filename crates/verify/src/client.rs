@@ -9,11 +9,12 @@ use quipu_note::VerifierKey;
 use quipu_tlog::{Hash, MAX_SIZE, Node, Tile, TileLevel, leaf_hash, split_records};
 
 use crate::error::Error;
+use crate::evidence::{Evidence, Leaf, NotProven, Subtree};
 use crate::flight::Flights;
 use crate::head::SignedHead;
 use crate::record::{Answer, AuthenticatedRecord};
 use crate::state::{State, narrow};
-use crate::tiles::TileReader;
+use crate::tiles::{Genuine, TileReader};
 use crate::timeline::Timeline;
 use crate::transport::{Transport, TransportError};
 
@@ -69,6 +70,7 @@ pub struct Client {
 }
 
 struct Inner {
+    keys: Vec<VerifierKey>,
     transport: Arc<dyn Transport>,
     state: Arc<dyn State>,
     limits: Limits,
@@ -90,10 +92,12 @@ impl Client {
         state: Arc<dyn State>,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let timeline = Timeline::load(keys, state.clone(), limits.tree_size.min(MAX_SIZE))?;
-        let tiles = TileReader::new(transport.clone(), state.clone(), limits);
+        let timeline = Timeline::load(keys.clone(), state.clone(), limits.tree_size.min(MAX_SIZE))?;
+        let tiles = TileReader::new(keys.clone(), transport.clone(), state.clone(), limits);
         let (lookups, heads) = (Flights::new(), Flights::new());
-        Ok(Self { inner: Arc::new(Inner { transport, state, limits, timeline, tiles, lookups, heads }) })
+        Ok(Self {
+            inner: Arc::new(Inner { keys, transport, state, limits, timeline, tiles, lookups, heads }),
+        })
     }
 
     /// The record of a module version, proven to be in the log.
@@ -190,24 +194,43 @@ impl Inner {
         }
         let head = self.timeline.latest();
         let head = head.ok_or_else(|| Error::unproven(path, "no signed tree holds the record"))?;
-        self.check_leaf(path, &head, answer.id, &answer.text).await?;
-        let record = AuthenticatedRecord::find(path, answer.text, module)?;
-        Ok(Verified { id: answer.id, record, head, body })
+        let (id, text) = (answer.id, answer.text);
+        let genuine = self.check_leaf(path, &head, (id, &text), module).await?;
+        let record = AuthenticatedRecord::find(path, text.clone(), module)
+            .map_err(|error| self.accuse(&head, (id, text), &genuine).unwrap_or(error))?;
+        Ok(Verified { id, record, head, body })
     }
 
-    async fn check_leaf(&self, path: &str, head: &SignedHead, id: u64, text: &str) -> Result<(), Error> {
+    /// Checks that the record in an answer is where the answer says; gives the tiles that prove it.
+    async fn check_leaf(
+        &self,
+        path: &str,
+        head: &SignedHead,
+        (id, text): (u64, &str),
+        module: &ModuleVersion,
+    ) -> Result<Genuine, Error> {
         let leaf = Node::leaf(id).filter(|_| id < head.size()).ok_or_else(|| {
             Error::unproven(path, format_args!("cannot validate record {id} in tree of size {}", head.size()))
         })?;
-        let proven = self.tiles.read(&head.tree(), &[leaf], path).await?;
+        let proven = self.tiles.read(head, &[leaf], path).await?;
         self.tiles.keep(&proven);
+        let genuine = proven.genuine(head.size());
         if proven.hashes.get(leaf) == Some(leaf_hash(text.as_bytes())) {
-            return Ok(());
+            return Ok(genuine);
         }
-        Err(Error::unproven(
-            path,
-            format_args!("cannot authenticate record data: the log holds another record {id}"),
-        ))
+        let why = format_args!("cannot authenticate record data: the log holds another record {id}");
+        let served = (module.clone(), Bytes::copy_from_slice(text.as_bytes()));
+        let evidence = Subtree::prove(head.size(), leaf, &genuine).map_err(NotProven::new);
+        let evidence = evidence
+            .and_then(|signed| Evidence::prove_answer(&self.keys, head.note().clone(), served, signed));
+        Err(Error::contradicted(path, why, evidence))
+    }
+
+    /// The error for a record that is in the signed tree against the rules of a checksum database; none if it keeps them.
+    fn accuse(&self, head: &SignedHead, (id, text): (u64, String), genuine: &Genuine) -> Option<Error> {
+        let leaf = Leaf::prove(head.size(), id, text.into(), genuine).ok()?;
+        let evidence = Evidence::prove_record(&self.keys, head.note().clone(), leaf).ok()?;
+        Some(Error::Misbehaved(Arc::new(evidence)))
     }
 
     async fn refresh(&self) -> Result<Arc<SignedHead>, Error> {
@@ -223,7 +246,7 @@ impl Inner {
         let lost = || Error::unproven(&path, "not covered by the proof of its own first entry");
         // The first entry of a data tile and that of the hash tile of level 0 are the same leaf.
         let first = tile.node(0).ok_or_else(lost)?;
-        let proven = self.tiles.read(&head.tree(), &[first], &path).await?;
+        let proven = self.tiles.read(head, &[first], &path).await?;
         self.tiles.keep(&proven);
         let level = match tile.level() {
             TileLevel::Data => TileLevel::Hashes(0),
@@ -232,17 +255,27 @@ impl Inner {
         let hashes = Tile::new(level, tile.n(), tile.width()).ok_or_else(lost)?;
         let (wide, body) = proven.tile(&hashes).ok_or_else(lost)?;
         let body = narrow(&wide, &body, &hashes).ok_or_else(lost)?;
-        if tile == hashes { Ok(body) } else { self.data_tile(tile, &path, &body).await }
+        if tile == hashes {
+            return Ok(body);
+        }
+        self.data_tile(tile, &path, &body).await.map_err(|wrong| match wrong {
+            Wrong::Error(error) => error,
+            Wrong::Record(id, text) => {
+                let genuine = proven.genuine(head.size());
+                let evidence = self.tiles.contradiction(head, Some((tile, text)), Node::leaf(id), &genuine);
+                Error::contradicted(&path, format_args!("the log holds another record {id}"), evidence)
+            }
+        })
     }
 
     /// A data tile whose records have exactly these hashes.
-    async fn data_tile(&self, tile: Tile, path: &str, hashes: &[u8]) -> Result<Bytes, Error> {
+    async fn data_tile(&self, tile: Tile, path: &str, hashes: &[u8]) -> Result<Bytes, Wrong> {
         if let Some(body) = self.state.tile(&tile)
             && check_records(&tile, path, &body, hashes).is_ok()
         {
             return Ok(body);
         }
-        let body = self.tiles.fetch(tile).await.map_err(|e| Error::needed(path, &e))?;
+        let body = self.tiles.fetch(tile).await.map_err(|e| Wrong::Error(Error::needed(path, &e)))?;
         check_records(&tile, path, &body, hashes)?;
         self.tiles.count_kept(&self.state.keep_tile(&tile, &body));
         Ok(body)
@@ -255,13 +288,19 @@ impl Inner {
     }
 }
 
-fn check_records(tile: &Tile, path: &str, body: &[u8], hashes: &[u8]) -> Result<(), Error> {
-    let records = split_records(body, tile.width()).map_err(|e| Error::malformed(path, e))?;
+/// Why there is no data tile.
+enum Wrong {
+    Error(Error),
+    /// The record of this id is another one, namely this.
+    Record(u64, Bytes),
+}
+
+fn check_records(tile: &Tile, path: &str, body: &[u8], hashes: &[u8]) -> Result<(), Wrong> {
+    let records = split_records(body, tile.width()).map_err(|e| Wrong::Error(Error::malformed(path, e)))?;
     let (hashes, _) = hashes.as_chunks::<{ Hash::SIZE }>();
     for (i, (record, hash)) in records.iter().zip(hashes).enumerate() {
         if leaf_hash(record.as_bytes()).as_bytes() != hash {
-            let id = tile.first() + i as u64;
-            return Err(Error::unproven(path, format_args!("the log holds another record {id}")));
+            return Err(Wrong::Record(tile.first() + i as u64, Bytes::copy_from_slice(record.as_bytes())));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, NotProven};
 use crate::transport::TransportError;
 
 /// Why there is no verified answer.
@@ -23,11 +23,13 @@ pub enum Error {
     Malformed(Failure),
     /// The answer is well formed, but the signed tree does not support it: a tile that does not hash to what is
     /// above it, a record that is not where the answer says, a note without a good signature. It must not be used.
-    /// It is no proof of misbehaviour either, because tiles and answers are not signed.
+    /// It is no proof of misbehaviour either, because tiles and answers are not signed; what shows the contradiction is
+    /// in [`Failure::evidence`] if it can be shown.
     #[error("{0}")]
     Unproven(Failure),
-    /// The database signed two trees that cannot both be true. Keep the evidence, tell a human, stop using it.
-    #[error("the database signed two trees that cannot both be true: {}", .0.summary())]
+    /// The database signed what cannot be true, such as two trees that contradict each other; its own signatures prove
+    /// it ([`Kind::is_signed`](crate::Kind::is_signed)). Keep the evidence, tell a human, stop using it.
+    #[error("{}: {}", .0.kind().headline(), .0.summary())]
     Misbehaved(Arc<Evidence>),
     /// What the client keeps between runs cannot be read, written or believed.
     #[error("{0}")]
@@ -39,12 +41,13 @@ pub enum Error {
 pub struct Failure {
     what: String,
     why: String,
+    evidence: Option<Arc<Evidence>>,
 }
 
 impl Failure {
     /// A failure of `what` (the resource or step), because of `why`.
     pub(crate) fn new(what: impl fmt::Display, why: impl fmt::Display) -> Self {
-        Self { what: one_line(&what.to_string()), why: one_line(&why.to_string()) }
+        Self { what: one_line(&what.to_string()), why: one_line(&why.to_string()), evidence: None }
     }
 
     /// The resource or the step that failed, such as `/lookup/example.com/m@v1.0.0`.
@@ -56,6 +59,12 @@ impl Failure {
     pub fn why(&self) -> &str {
         &self.why
     }
+
+    /// What was served, beside the signed head that contradicts it: worth keeping, but no proof against the database,
+    /// because what was served is not signed ([`Kind::unsigned`](crate::Kind::unsigned)).
+    pub fn evidence(&self) -> Option<&Arc<Evidence>> {
+        self.evidence.as_ref()
+    }
 }
 
 impl fmt::Display for Failure {
@@ -65,6 +74,19 @@ impl fmt::Display for Failure {
 }
 
 impl Error {
+    /// Evidence worth keeping: always there in [`Error::Misbehaved`], where it is proof, and often in
+    /// [`Error::Unproven`].
+    pub fn evidence(&self) -> Option<&Arc<Evidence>> {
+        match self {
+            Self::Misbehaved(evidence) => Some(evidence),
+            Self::NotFound(failure)
+            | Self::Unavailable(failure)
+            | Self::Malformed(failure)
+            | Self::Unproven(failure)
+            | Self::State(failure) => failure.evidence(),
+        }
+    }
+
     pub(crate) fn not_found(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self::NotFound(Failure::new(what, why))
     }
@@ -79,6 +101,15 @@ impl Error {
 
     pub(crate) fn unproven(what: impl fmt::Display, why: impl fmt::Display) -> Self {
         Self::Unproven(Failure::new(what, why))
+    }
+
+    /// An answer that the signed tree contradicts, or a signature that does, with evidence of it if there is some.
+    pub(crate) fn contradicted(
+        what: impl fmt::Display,
+        why: impl fmt::Display,
+        evidence: Result<Evidence, NotProven>,
+    ) -> Self {
+        Self::Unproven(Failure { evidence: evidence.ok().map(Arc::new), ..Failure::new(what, why) })
     }
 
     pub(crate) fn state(what: impl fmt::Display, why: impl fmt::Display) -> Self {
@@ -103,7 +134,7 @@ impl Error {
 }
 
 /// A text for a log line.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let replaced = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let mut line: String = text.chars().take(MAX_CHARS).map(replaced).collect();
     if text.chars().nth(MAX_CHARS).is_some() {

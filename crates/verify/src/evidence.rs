@@ -1,81 +1,146 @@
 //! Proof that a database misbehaved, for a third person: complete, offline, in a text format of its own.
 //!
 //! ```text
-//! quipu evidence v1: fork
+//! quipu evidence v1: <kind>
 //! key
 //!     <verifier key>
-//! older
-//!     <the signed note of the older tree, line by line>
-//! newer
-//!     <the signed note of the newer tree, line by line>
-//! proof
-//!     <root that the newer tree has at the size of the older, base64>
-//!     <hashes of the RFC 6962 consistency proof from that root to the newer tree, base64>
+//! <the sections of the kind>
 //! ```
 //!
 //! Lines that begin with a tab are content, the others headings; the last line ends in LF too. There is one `key` line
 //! or more. The keys say who is accused and prove nothing: the reader must know from elsewhere that they are the
-//! database's.
+//! database's. The sections are `docs/FORMATS.md`'s subject.
+//!
+//! Whoever makes a piece of evidence checks it by that: every `prove_…` fails unless what it makes is proof.
+
+mod claim;
+mod finding;
+mod fork;
+mod leaf;
+mod served;
 
 use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
+use quipu_module::ModuleVersion;
 use quipu_note::VerifierKey;
-use quipu_tlog::{Hash, Tree, check_consistency, parse_tree};
+use quipu_tlog::{Hash, Tile};
 
-use crate::head::SignedHead;
+use crate::text::{Sections, section};
+use claim::{Claim, Heads};
+use served::Served;
 
-/// Two trees signed by the same database, of which the newer does not begin with the older.
+pub use finding::{Finding, Fork, Kind};
+pub use leaf::Leaf;
+pub use served::Subtree;
+
+/// Something false that a database signed, or that was served in its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
     keys: Vec<String>,
-    older: Bytes,
-    newer: Bytes,
-    implied: Hash,
-    proof: Vec<Hash>,
-}
-
-/// What checked evidence proves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fork {
-    /// The older tree, as signed.
-    pub older: Tree,
-    /// The newer tree, as signed; at least as large.
-    pub newer: Tree,
-    /// The root that the newer tree has at the size of the older, which is not the older's.
-    pub implied: Hash,
+    claim: Claim,
 }
 
 impl Evidence {
-    /// Evidence from its parts, not yet checked: signed notes, the root that the newer tree implies for the size of
-    /// the older, and the consistency proof from that to the newer tree (empty if the sizes are equal).
-    pub(crate) fn new(
-        keys: &[VerifierKey],
-        older: &SignedHead,
-        newer: &SignedHead,
-        implied: Hash,
-        proof: Vec<Hash>,
-    ) -> Self {
-        let (older, newer) = (older.note().clone(), newer.note().clone());
-        Self { keys: keys.iter().map(VerifierKey::to_string).collect(), older, newer, implied, proof }
-    }
-
-    /// Evidence from the signed notes of an older tree and of a newer one (or two of one size), the root that the newer has
-    /// at the size of the older, and the consistency proof from that to the newer (empty if the sizes are equal): only if
-    /// they prove a fork by the owner of one of `keys`.
+    /// Two signed trees of which the newer does not begin with the older: the notes of both (or two of one size), the
+    /// root that the newer has at the size of the older, and the consistency proof from that to the newer (empty if the
+    /// sizes are equal).
     ///
     /// # Errors
-    /// [`NotProven`] with the reason.
+    /// [`NotProven`] with the reason, unless this proves a fork by the owner of one of `keys`.
     pub fn prove(
         keys: &[VerifierKey],
         (older, newer): (Bytes, Bytes),
         implied: Hash,
         proof: Vec<Hash>,
     ) -> Result<Self, NotProven> {
-        let names = keys.iter().map(VerifierKey::to_string).collect();
-        let evidence = Self { keys: names, older, newer, implied, proof };
-        evidence.check(keys).map(|_| evidence)
+        Self::checked(keys, Claim::Fork(fork::Claim { older, newer, implied, proof }))
+    }
+
+    /// A record that the rules of a Go checksum database ([`GoSum`](crate::check::GoSum)) forbid, in the tree of the
+    /// signed note `head`.
+    ///
+    /// # Errors
+    /// [`NotProven`] with the reason.
+    pub fn prove_record(keys: &[VerifierKey], head: Bytes, leaf: Leaf) -> Result<Self, NotProven> {
+        Self::checked(keys, Claim::Record { head, leaf })
+    }
+
+    /// Two records for one module version in the tree of the signed note `head`, the one of lower index first.
+    ///
+    /// # Errors
+    /// [`NotProven`] with the reason.
+    pub fn prove_duplicate(keys: &[VerifierKey], head: Bytes, leaves: [Leaf; 2]) -> Result<Self, NotProven> {
+        Self::checked(keys, Claim::Duplicate { head, leaves: Box::new(leaves) })
+    }
+
+    /// Two different records at one index, each in the tree of the signed note beside it, the smaller tree first.
+    ///
+    /// # Errors
+    /// [`NotProven`] with the reason.
+    pub fn prove_changed(
+        keys: &[VerifierKey],
+        older: (Bytes, Leaf),
+        newer: (Bytes, Leaf),
+    ) -> Result<Self, NotProven> {
+        Self::checked(keys, Claim::Changed(Box::new([older, newer])))
+    }
+
+    /// A hash tile with this body, or a data tile that had this record at the place of `signed`, while the tree of the
+    /// signed note `head` has `signed` there.
+    ///
+    /// `content` is the whole body of a hash tile, and that one record of a data tile.
+    ///
+    /// # Errors
+    /// [`NotProven`] with the reason.
+    pub fn prove_tile(
+        keys: &[VerifierKey],
+        head: Bytes,
+        (tile, content): (Tile, Bytes),
+        signed: Subtree,
+    ) -> Result<Self, NotProven> {
+        Self::checked(keys, Claim::Tile(Served { head, place: tile, content, signed }))
+    }
+
+    /// The bodies of all tiles that the root of the signed note `head` is made of
+    /// ([`TilePlan::tiles`](quipu_tlog::TilePlan::tiles) without wanted hashes, in that order), which do not add up to it.
+    ///
+    /// # Errors
+    /// [`NotProven`] with the reason.
+    pub fn prove_tiles(
+        keys: &[VerifierKey],
+        head: Bytes,
+        tiles: Vec<(Tile, Bytes)>,
+    ) -> Result<Self, NotProven> {
+        Self::checked(keys, Claim::Tiles { head, tiles })
+    }
+
+    /// A record that was given in answer to a lookup as the one at the place of `signed`, while the tree of the signed
+    /// note `head` has `signed` there.
+    ///
+    /// # Errors
+    /// [`NotProven`] with the reason.
+    pub fn prove_answer(
+        keys: &[VerifierKey],
+        head: Bytes,
+        (module, text): (ModuleVersion, Bytes),
+        signed: Subtree,
+    ) -> Result<Self, NotProven> {
+        Self::checked(keys, Claim::Answer(Served { head, place: module, content: text, signed }))
+    }
+
+    /// A note that names one of `keys` as its signer, with a signature that is not by that key.
+    ///
+    /// # Errors
+    /// [`NotProven`] with the reason.
+    pub fn prove_signature(keys: &[VerifierKey], note: Bytes) -> Result<Self, NotProven> {
+        Self::checked(keys, Claim::Signature { note })
+    }
+
+    /// What kind of evidence this is.
+    pub fn kind(&self) -> Kind {
+        self.claim.kind()
     }
 
     /// The verifier keys of the accused, as the accuser knows them.
@@ -83,75 +148,50 @@ impl Evidence {
         &self.keys
     }
 
-    /// The signed note of the older (or equally large) tree.
-    pub fn older(&self) -> &[u8] {
-        &self.older
+    /// The signed notes in it, in their order: of a fork the older (or equally large) tree's first.
+    pub fn notes(&self) -> Vec<&Bytes> {
+        self.claim.notes()
     }
 
-    /// The signed note of the newer tree.
-    pub fn newer(&self) -> &[u8] {
-        &self.newer
-    }
-
-    /// The two trees in one line, not checked: size and root of both.
+    /// What it shows, in one line; no signature was checked for this.
     pub fn summary(&self) -> String {
-        let tree = |note: &[u8]| {
-            let text = String::from_utf8_lossy(note);
-            let mut lines = text.lines().skip(1).map(str::to_owned);
-            (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
-        };
-        let ((older, older_root), (newer, newer_root)) = (tree(&self.older), tree(&self.newer));
-        format!(
-            "{older} records with root {older_root} and {newer} records with root {newer_root}, of which the first \
-             {older} have root {}",
-            self.implied
-        )
+        let found = self.claim.find(&Heads::Unsigned);
+        crate::error::one_line(&found.map_or_else(|why| why.to_string(), |finding| finding.to_string()))
     }
 
-    /// Checks that this proves a fork by the owner of one of `keys`. Needs nothing else, no network and no state.
+    /// Checks that this is proof against the owner of one of `keys`, and says of what. Needs nothing else, no network
+    /// and no state.
     ///
     /// The keys must come from somewhere else than the evidence.
     ///
     /// # Errors
     /// [`NotProven`] with the reason.
-    pub fn check(&self, keys: &[VerifierKey]) -> Result<Fork, NotProven> {
-        let older = open_tree("older", &self.older, keys)?;
-        let newer = open_tree("newer", &self.newer, keys)?;
-        let implied = Tree { size: older.size, root: self.implied };
-        if older.size == 0 && newer.size > 0 {
-            return Err(NotProven("every tree begins with the empty one".to_owned()));
-        }
-        if older.size == newer.size {
-            self.check_same_size(&newer)?;
-        } else {
-            check_consistency(&self.proof, &newer, &implied)
-                .map_err(|e| NotProven(format!("the newer tree does not begin as claimed: {e}")))?;
-        }
-        if older.root == self.implied {
-            return Err(NotProven("the newer tree begins with the older: they agree".to_owned()));
-        }
-        Ok(Fork { older, newer, implied: self.implied })
+    pub fn check(&self, keys: &[VerifierKey]) -> Result<Finding, NotProven> {
+        self.claim.find(&Heads::SignedBy(keys))
     }
 
-    fn check_same_size(&self, newer: &Tree) -> Result<(), NotProven> {
-        if newer.root != self.implied || !self.proof.is_empty() {
-            return Err(NotProven("for trees of one size the root itself is the whole proof".to_owned()));
+    fn checked(keys: &[VerifierKey], claim: Claim) -> Result<Self, NotProven> {
+        let evidence = Self { keys: keys.iter().map(VerifierKey::to_string).collect(), claim };
+        evidence.check(keys)?;
+        let text = evidence.to_string();
+        if text.len() > MAX_TEXT {
+            return Err(NotProven::new("it would be longer than the 4 MiB that are read"));
         }
-        Ok(())
+        // What cannot be read again would convince nobody.
+        if text.parse().as_ref() == Ok(&evidence) {
+            Ok(evidence)
+        } else {
+            Err(NotProven::new(MalformedEvidence))
+        }
     }
 }
 
 impl fmt::Display for Evidence {
     /// Writes the text format.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{FIRST_LINE}\nkey")?;
-        self.keys.iter().try_for_each(|key| writeln!(f, "\t{key}"))?;
-        for (heading, note) in [("older", &self.older), ("newer", &self.newer)] {
-            writeln!(f, "{heading}")?;
-            String::from_utf8_lossy(note).lines().try_for_each(|line| writeln!(f, "\t{line}"))?;
-        }
-        writeln!(f, "proof\n\t{}", self.implied)?;
-        self.proof.iter().try_for_each(|hash| writeln!(f, "\t{hash}"))
+        writeln!(f, "{FIRST_LINE}{}", self.kind().name())?;
+        section(f, "key", &self.keys)?;
+        self.claim.write(f)
     }
 }
 
@@ -165,45 +205,32 @@ impl FromStr for Evidence {
     }
 }
 
-/// Evidence does not prove what it claims; the text says why.
+fn parse(text: &str) -> Option<Evidence> {
+    let (first, rest) = text.strip_prefix(FIRST_LINE)?.split_once('\n')?;
+    let kind = Kind::of_name(first)?;
+    let mut sections = Sections::of(rest);
+    let keys = sections.take("key")?.into_iter().map(str::to_owned).collect();
+    let claim = Claim::parse(kind, &mut sections)?;
+    sections.end()?;
+    Some(Evidence { keys, claim })
+}
+
+/// Evidence, or a proof, does not prove what it claims; the text says why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the evidence proves nothing: {0}")]
+#[error("it proves nothing: {0}")]
 pub struct NotProven(String);
+
+impl NotProven {
+    pub(crate) fn new(why: impl fmt::Display) -> Self {
+        Self(crate::error::one_line(&why.to_string()))
+    }
+}
 
 /// A text is not evidence in the format of version 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed evidence: want a text that begins with `{FIRST_LINE}`, exactly as it was written")]
 pub struct MalformedEvidence;
 
-/// Opens a note as the `go` command would: evidence should convince everybody.
-fn open_tree(which: &str, note: &[u8], keys: &[VerifierKey]) -> Result<Tree, NotProven> {
-    let note = quipu_note::open(note, keys).map_err(|e| NotProven(format!("{which} note: {e}")))?;
-    parse_tree(&note.text).map_err(|e| NotProven(format!("{which} note: {e}")))
-}
-
-fn parse(text: &str) -> Option<Evidence> {
-    let mut lines = text.lines().peekable();
-    let mut heading = |name: &str| {
-        lines.next_if_eq(&name)?;
-        let mut content = Vec::new();
-        while let Some(line) = lines.peek().and_then(|line| line.strip_prefix('\t')) {
-            content.push(line.to_owned());
-            lines.next();
-        }
-        Some(content)
-    };
-    heading(FIRST_LINE)?;
-    let keys = heading("key")?;
-    let older = join_lines(&heading("older")?);
-    let newer = join_lines(&heading("newer")?);
-    let hashes: Vec<Hash> = heading("proof")?.iter().map(|hash| hash.parse().ok()).collect::<Option<_>>()?;
-    let (implied, proof) = hashes.split_first()?;
-    Some(Evidence { keys, older, newer, implied: *implied, proof: proof.to_vec() })
-}
-
-fn join_lines(lines: &[String]) -> Bytes {
-    lines.iter().flat_map(|line| [line, "\n"]).collect::<String>().into()
-}
-
-const FIRST_LINE: &str = "quipu evidence v1: fork";
+/// The first line up to the kind.
+const FIRST_LINE: &str = "quipu evidence v1: ";
 const MAX_TEXT: usize = 4 << 20;

@@ -5,6 +5,7 @@ use quipu_note::{OpenError, VerifierKey, open};
 use quipu_tlog::{MAX_SIZE, Tree, parse_tree};
 
 use crate::error::Error;
+use crate::evidence::Evidence;
 use crate::fault;
 use crate::strict;
 
@@ -23,6 +24,11 @@ impl SignedHead {
             OpenError::Malformed => {
                 Error::malformed(what, format_args!("reading tree note: {e}: {}", fault::of_note(&note)))
             }
+            OpenError::InvalidSignature { .. } => Error::contradicted(
+                what,
+                format_args!("reading tree note: {e}"),
+                Evidence::prove_signature(keys, note.clone()),
+            ),
             _ => Error::unproven(what, format_args!("reading tree note: {e}")),
         })?;
         let malformed = |e: String| Error::malformed(what, format_args!("reading tree note: {e}"));

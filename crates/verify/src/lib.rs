@@ -2,7 +2,7 @@
 //!
 //! [`Client`] looks up records through a [`Transport`] that it does not trust and believes only what the signed tree
 //! of the database proves; what it has to remember lies in a [`State`]. [`Evidence`] is what remains when a database has
-//! signed two trees that cannot both be true. [`check`] checks a whole log.
+//! signed what cannot be true, or when something was served that its signed tree contradicts. [`check`] checks a whole log.
 //!
 //! The client takes the steps of the `go` command's own and is stricter where two readers could understand an answer
 //! differently: signatures and roots in other than canonical base64, a signature line that is there twice, record ids
@@ -65,13 +65,14 @@ mod head;
 mod record;
 mod state;
 mod strict;
+mod text;
 mod tiles;
 mod timeline;
 mod transport;
 
 pub use client::{Client, Limits, Verified};
 pub use error::{Error, Failure};
-pub use evidence::{Evidence, Fork, MalformedEvidence, NotProven};
+pub use evidence::{Evidence, Finding, Fork, Kind, Leaf, MalformedEvidence, NotProven, Subtree};
 pub use evidence_dir::EvidenceDir;
 pub use head::SignedHead;
 pub use record::AuthenticatedRecord;

@@ -6,16 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use quipu_tlog::{AuthenticatedHashes, Node, TILE_WIDTH, Tile, TileError, TileLevel, TilePlan, Tree};
+use quipu_note::VerifierKey;
+use quipu_tlog::{
+    AuthenticatedHashes, Hash, HashReader, Node, NotPlanned, TILE_WIDTH, Tile, TileError, TileLevel, TilePlan,
+};
 
 use crate::client::Limits;
 use crate::error::Error;
+use crate::evidence::{Evidence, NotProven, Subtree};
 use crate::flight::Flights;
+use crate::head::SignedHead;
 use crate::state::{State, narrow};
 use crate::transport::{Transport, TransportError};
 
 /// Reads hashes of trees. What it hands out is authenticated; what it keeps is, too.
 pub(crate) struct TileReader {
+    /// The database's, to accuse with.
+    keys: Vec<VerifierKey>,
     source: Arc<Source>,
     flights: Flights<Tile, Result<Bytes, TransportError>>,
 }
@@ -43,6 +50,37 @@ impl AsRef<[u8]> for Body {
     }
 }
 
+/// What was read, for saying what is wrong with it.
+struct Read<'a> {
+    plan: &'a TilePlan,
+    bodies: &'a [Body],
+}
+
+impl Read<'_> {
+    fn served(&self) -> impl Iterator<Item = (Tile, Bytes)> {
+        self.plan.tiles().iter().zip(self.bodies).map(|(tile, body)| (*tile, body.bytes.clone()))
+    }
+}
+
+/// Tiles of a tree, all of them authenticated: what its hashes are read from, for proofs to hand on.
+pub(crate) struct Genuine {
+    size: u64,
+    tiles: Vec<(Tile, Bytes)>,
+}
+
+impl HashReader for Genuine {
+    type Error = NotPlanned;
+
+    fn read_hashes(&self, nodes: &[Node]) -> Result<Vec<Hash>, NotPlanned> {
+        let hash = |node: &Node| {
+            let wanted = Tile::containing(*node, self.size)?;
+            let (tile, body) = self.tiles.iter().find(|(tile, _)| *tile == wanted)?;
+            tile.hash(body, *node)
+        };
+        nodes.iter().map(|node| hash(node).ok_or(NotPlanned(*node))).collect()
+    }
+}
+
 /// Hashes proven to be in a tree, and the tiles that prove it.
 pub(crate) struct Proven {
     pub(crate) hashes: AuthenticatedHashes,
@@ -52,6 +90,12 @@ pub(crate) struct Proven {
 impl Proven {
     fn new(plan: &TilePlan, bodies: Vec<Body>, hashes: AuthenticatedHashes) -> Self {
         Self { hashes, tiles: plan.tiles().iter().copied().zip(bodies).collect() }
+    }
+
+    /// The tiles that prove it, to read more hashes from.
+    pub(crate) fn genuine(&self, size: u64) -> Genuine {
+        let tiles = self.tiles.iter().map(|(tile, body)| (*tile, body.bytes.clone()));
+        Genuine { size, tiles: tiles.collect() }
     }
 
     /// The body of a tile that was needed; as wide as the tree has it.
@@ -64,32 +108,70 @@ impl Proven {
 }
 
 impl TileReader {
-    pub(crate) fn new(transport: Arc<dyn Transport>, state: Arc<dyn State>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        keys: Vec<VerifierKey>,
+        transport: Arc<dyn Transport>,
+        state: Arc<dyn State>,
+        limits: Limits,
+    ) -> Self {
         let source = Source { transport, state, limits, unkept: AtomicU64::new(0) };
-        Self { source: Arc::new(source), flights: Flights::new() }
+        Self { keys, source: Arc::new(source), flights: Flights::new() }
     }
 
-    /// The hashes of `nodes` in `tree`; `what` is being checked, for the text of errors.
+    /// The hashes of `nodes` in the tree of `head`; `what` is being checked, for the text of errors.
     ///
     /// Tiles kept before come first. If they turn out not to belong to this tree, because the disk damaged them or
     /// because the tree belongs to another history, they are fetched anew: only what the server says *now* shows
     /// whether its tree is false.
-    pub(crate) async fn read(&self, tree: &Tree, nodes: &[Node], what: &str) -> Result<Proven, Error> {
-        let plan = TilePlan::new(tree, nodes)
-            .map_err(|e| Error::unproven(what, format_args!("tree of {} records: {e}", tree.size)))?;
+    pub(crate) async fn read(&self, head: &SignedHead, nodes: &[Node], what: &str) -> Result<Proven, Error> {
+        let plan = TilePlan::new(&head.tree(), nodes)
+            .map_err(|e| Error::unproven(what, format_args!("tree of {} records: {e}", head.size())))?;
         let bodies = self.bodies(plan.tiles(), what, Self::kept_or_fetched).await?;
         let error = match plan.authenticate(&bodies) {
             Ok(hashes) => return Ok(Proven::new(&plan, bodies, hashes)),
             Err(error) => error,
         };
         if !bodies.iter().any(|body| body.kept) {
-            return Err(refused(what, &error));
+            return Err(self.refused(what, head, &Read { plan: &plan, bodies: &bodies }, &error));
         }
         let bodies = self.bodies(plan.tiles(), what, Self::fetched).await?;
         match plan.authenticate(&bodies) {
             Ok(hashes) => Ok(Proven::new(&plan, bodies, hashes)),
-            Err(error) => Err(refused(what, &error)),
+            Err(error) => Err(self.refused(what, head, &Read { plan: &plan, bodies: &bodies }, &error)),
         }
+    }
+
+    /// The error for tiles, fetched just now, that are not the tree's.
+    fn refused(&self, what: &str, head: &SignedHead, read: &Read<'_>, error: &TileError) -> Error {
+        match error {
+            TileError::Length { .. } | TileError::Count { .. } => Error::malformed(what, error),
+            TileError::Root { tiles } => {
+                let tiles = read.served().take(tiles.len()).collect();
+                let evidence = Evidence::prove_tiles(&self.keys, head.note().clone(), tiles);
+                Error::contradicted(what, error, evidence)
+            }
+            TileError::Parent { tile } => {
+                // The tiles before this one are genuine, and they are all that its place is proven by.
+                let genuine = read.served().take_while(|(other, _)| other != tile).collect();
+                let genuine = Genuine { size: head.size(), tiles: genuine };
+                let served = read.served().find(|(other, _)| other == tile);
+                let evidence = self.contradiction(head, served, tile.root_node(), &genuine);
+                Error::contradicted(what, error, evidence)
+            }
+        }
+    }
+
+    /// Evidence of a tile, or of a record in a data tile, that contradicts what genuine tiles say about a node.
+    pub(crate) fn contradiction(
+        &self,
+        head: &SignedHead,
+        served: Option<(Tile, Bytes)>,
+        node: Option<Node>,
+        genuine: &Genuine,
+    ) -> Result<Evidence, NotProven> {
+        let (served, node) = served.zip(node).ok_or_else(|| NotProven::new("no such tile"))?;
+        let signed = Subtree::prove(head.size(), node, genuine).map_err(NotProven::new)?;
+        Evidence::prove_tile(&self.keys, head.note().clone(), served, signed)
     }
 
     /// Keeps the tiles that were fetched. Only for a tree that is on the timeline: otherwise tiles of another
@@ -169,12 +251,5 @@ impl Source {
         let body = self.transport.get(&format!("/{}", tile.sumdb_path()), limit).await?;
         // The limit is the transport's duty; whoever neglects it cannot do harm here.
         if body.len() > limit { Err(TransportError::TooLarge(limit)) } else { Ok(body) }
-    }
-}
-
-fn refused(what: &str, error: &TileError) -> Error {
-    match error {
-        TileError::Length { .. } | TileError::Count { .. } => Error::malformed(what, error),
-        TileError::Root { .. } | TileError::Parent { .. } => Error::unproven(what, error),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use quipu_note::VerifierKey;
-use quipu_tlog::{Node, OutOfRange, consistency_nodes, prove_consistency, tree_nodes, tree_root};
+use quipu_tlog::{Hash, Node, OutOfRange, consistency_nodes, prove_consistency, tree_nodes, tree_root};
 
 use crate::error::Error;
 use crate::evidence::Evidence;
@@ -118,12 +118,11 @@ impl Timeline {
             return Ok(());
         }
         if older.size() == newer.size() {
-            let evidence = Evidence::new(&self.keys, older, newer, newer.tree().root, Vec::new());
-            return Err(self.accuse(evidence));
+            return Err(self.accuse(older, newer, newer.tree().root, Vec::new()));
         }
         let what = format!("checking tree#{} against tree#{}", older.size(), newer.size());
         let nodes = fork_nodes(older.size(), newer.size()).map_err(|e| Error::unproven(&what, e))?;
-        let proven = tiles.read(&newer.tree(), &nodes, &what).await?;
+        let proven = tiles.read(newer, &nodes, &what).await?;
         let implied = tree_root(older.size(), &proven.hashes).map_err(|e| Error::unproven(&what, e))?;
         if implied == older.tree().root {
             tiles.keep(&proven);
@@ -131,13 +130,14 @@ impl Timeline {
         }
         let proof = prove_consistency(newer.size(), older.size(), &proven.hashes)
             .map_err(|e| Error::unproven(&what, e))?;
-        Err(self.accuse(Evidence::new(&self.keys, older, newer, implied, proof)))
+        Err(self.accuse(older, newer, implied, proof))
     }
 
     /// Accuses only with evidence that a third person would accept.
-    fn accuse(&self, evidence: Evidence) -> Error {
-        match evidence.check(&self.keys) {
-            Ok(_) => Error::Misbehaved(Arc::new(evidence)),
+    fn accuse(&self, older: &SignedHead, newer: &SignedHead, implied: Hash, proof: Vec<Hash>) -> Error {
+        let notes = (older.note().clone(), newer.note().clone());
+        match Evidence::prove(&self.keys, notes, implied, proof) {
+            Ok(evidence) => Error::Misbehaved(Arc::new(evidence)),
             Err(why) => Error::unproven("comparing signed trees", why),
         }
     }

@@ -114,7 +114,11 @@ fn a_lie_is_a_difference() {
         Reply::Good(body) => Reply::Good(String::from_utf8(body).unwrap().replacen("h1:", "h1:A", 1).into()),
         other => other,
     });
-    lookup(&site).ends(4).says("the log holds another record 7");
+    let state = tempdir().unwrap();
+    let ran = lookup_in(&state, &site, &[]).ends(4).says("the log holds another record 7");
+    let path = ran.err.lines().find_map(|line| line.split_once("what was served is in ")).unwrap().1;
+    let evidence: quipu_verify::Evidence = std::fs::read_to_string(path).unwrap().parse().unwrap();
+    assert_eq!(evidence.check(&[key()]).unwrap().kind(), quipu_verify::Kind::Answer);
 }
 
 #[test]

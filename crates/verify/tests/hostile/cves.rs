@@ -80,7 +80,7 @@ async fn a_record_with_one_of_the_lines_is_no_answer() {
         let lie = move |path: &str, honest| replace(path, honest, "/lookup/", &half);
         let server = Arc::new(Server::lying(log, lie));
         let client = client(&server, &Arc::new(MemoryState::new()));
-        assert_eq!(kind(client.lookup(&module("example.test/m")).await), "unproven", "{line}");
+        assert_eq!(kind(client.lookup(&module("example.test/m")).await), "misbehaved", "{line}");
     }
 }
 

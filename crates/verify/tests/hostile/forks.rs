@@ -65,7 +65,7 @@ async fn a_fork_is_proven_at_every_size_up_to_100() {
             let (_, outcome) =
                 two_visits(Server::honest(Log::filler(old)), Server::honest(other_history(old - 1, new)))
                     .await;
-            let fork = evidence(outcome).check(&[key()]).unwrap();
+            let fork = *evidence(outcome).check(&[key()]).unwrap().fork().unwrap();
             let histories = [Log::filler(old).tree(old), other_history(old - 1, new).tree(new)];
             // Of two trees of one size the one seen last counts as the older.
             let seen = if old == new { [fork.newer, fork.older] } else { [fork.older, fork.newer] };
@@ -80,7 +80,7 @@ async fn a_larger_fork_is_proven_although_tiles_of_the_first_history_are_kept() 
     let first = Log::filler(301);
     let (state, outcome) =
         two_visits(Server::honest(first.clone()), Server::honest(other_history(200, 401))).await;
-    let fork = evidence(outcome).check(&[key()]).unwrap();
+    let fork = *evidence(outcome).check(&[key()]).unwrap().fork().unwrap();
     assert_eq!((fork.older.size, fork.newer.size), (301, 401));
     // What is kept still belongs to the first history, which goes on.
     assert_eq!(state.latest().unwrap().unwrap(), first.note(301));
@@ -99,9 +99,9 @@ async fn a_smaller_fork_is_proven_by_tiles_of_the_first_history() {
     };
     let (_, outcome) = two_visits(Server::honest(first.clone()), Server::lying(first, lie)).await;
     let evidence = evidence(outcome);
-    let fork = evidence.check(&[key()]).unwrap();
+    let fork = *evidence.check(&[key()]).unwrap().fork().unwrap();
     assert_eq!((fork.older.size, fork.newer.size), (201, 301));
-    assert_eq!(evidence.older(), note.as_bytes());
+    assert_eq!(evidence.notes()[0], &note);
 }
 
 /// The server of the second history withholds the tiles of the first: nothing can be proven, nothing is believed.

@@ -81,7 +81,7 @@ async fn a_record_may_hold_more_lines_but_not_two_hashes() {
     let good = record("example.test/m", 'z');
     for (text, expected) in [
         (format!("{good}example.test/m v1.0.0 h2:whatever\nsomething else\n"), "good"),
-        (format!("{good}{}", record("example.test/m", 'y')), "unproven"),
+        (format!("{good}{}", record("example.test/m", 'y')), "misbehaved"),
         (format!("{good}{}", record("example.test/other", 'y')), "good"),
     ] {
         let mut log = Log::filler(5);

@@ -153,8 +153,7 @@ async fn a_fork_is_reported_in_the_words_of_go() {
         client.lookup(&hello()).await.unwrap();
         let outcome = client.lookup(&bye()).await;
         let Err(Error::Misbehaved(evidence)) = outcome else { panic!("{}", kind(outcome)) };
-        assert_eq!(evidence.older(), unindent(older).as_bytes());
-        assert_eq!(evidence.newer(), unindent(newer).as_bytes());
+        assert_eq!(evidence.notes(), [&unindent(older), &unindent(newer)]);
         let (_, proof) =
             evidence.to_string().split_once("proof\n\t").map(|(a, b)| (a.len(), b.to_owned())).unwrap();
         assert_eq!(unindent(&proof), unindent(rest), "{scenario}");
