@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::FutureExt as _;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use quipu_module::ModuleVersion;
 use quipu_note::VerifierKey;
-use quipu_tlog::{Hash, MAX_SIZE, Node, Tile, TileLevel, leaf_hash, split_records};
+use quipu_tlog::{
+    Hash, MAX_SIZE, Node, Tile, TileLevel, leaf_hash, prove_records, records_nodes, split_records,
+};
 
 use crate::error::Error;
 use crate::evidence::{Evidence, Leaf, NotProven, Subtree};
 use crate::flight::Flights;
 use crate::head::SignedHead;
+use crate::proof::ProvenRecords;
 use crate::record::{Answer, AuthenticatedRecord};
 use crate::state::{State, narrow};
 use crate::tiles::{Genuine, TileReader};
@@ -113,6 +117,22 @@ impl Client {
         let (inner, wanted) = (self.inner.clone(), module.clone());
         let start = move || async move { inner.lookup(&wanted).await }.boxed();
         self.inner.lookups.join(module.clone(), start).await
+    }
+
+    /// The records of module versions, and one proof that all of them are in the tree of one signed head: the latest after
+    /// all have been looked up. A module version that is named twice counts once.
+    ///
+    /// # Errors
+    /// Every kind of [`Error`]: the first that a lookup ends in, and [`Error::Unproven`] if no module version is named.
+    pub async fn prove(&self, modules: &[ModuleVersion]) -> Result<ProvenRecords, Error> {
+        let lookups = modules.iter().map(|module| self.lookup(module)).collect::<Vec<_>>();
+        let parallel = self.inner.limits.parallel.max(1);
+        let found: Vec<Verified> = stream::iter(lookups).buffer_unordered(parallel).try_collect().await?;
+        let mut records: Vec<_> = found.into_iter().map(|found| (found.id, found.record)).collect();
+        records.sort_unstable_by_key(|(id, _)| *id);
+        records.dedup_by_key(|(id, _)| *id);
+        let (head, proof) = self.inner.prove(&records).await?;
+        Ok(ProvenRecords { head, records, proof })
     }
 
     /// The answer for a module version that was verified when it was kept, without asking anybody.
@@ -231,6 +251,22 @@ impl Inner {
         let leaf = Leaf::prove(head.size(), id, text.into(), genuine).ok()?;
         let evidence = Evidence::prove_record(&self.keys, head.note().clone(), leaf).ok()?;
         Some(Error::Misbehaved(Arc::new(evidence)))
+    }
+
+    /// The proof of records that were looked up, in the latest tree: it holds all trees that they were found in.
+    async fn prove(
+        &self,
+        records: &[(u64, AuthenticatedRecord)],
+    ) -> Result<(Arc<SignedHead>, Vec<Hash>), Error> {
+        let what = "proving records";
+        let unproven = |e: &dyn std::fmt::Display| Error::unproven(what, e);
+        let head = self.timeline.latest().ok_or_else(|| unproven(&"no signed tree"))?;
+        let ids: Vec<u64> = records.iter().map(|(id, _)| *id).collect();
+        let nodes = records_nodes(head.size(), &ids).map_err(|e| unproven(&e))?;
+        let proven = self.tiles.read(&head, &nodes, what).await?;
+        self.tiles.keep(&proven);
+        let proof = prove_records(head.size(), &ids, &proven.hashes).map_err(|e| unproven(&e))?;
+        Ok((head, proof))
     }
 
     async fn refresh(&self) -> Result<Arc<SignedHead>, Error> {

@@ -2,7 +2,8 @@
 //!
 //! [`Client`] looks up records through a [`Transport`] that it does not trust and believes only what the signed tree
 //! of the database proves; what it has to remember lies in a [`State`]. [`Evidence`] is what remains when a database has
-//! signed what cannot be true, or when something was served that its signed tree contradicts. [`check`] checks a whole log.
+//! signed what cannot be true, or when something was served that its signed tree contradicts. [`check`] checks a whole log,
+//! and [`proof`] makes and reads files that prove records to others.
 //!
 //! The client takes the steps of the `go` command's own and is stricter where two readers could understand an answer
 //! differently: signatures and roots in other than canonical base64, a signature line that is there twice, record ids
@@ -62,6 +63,7 @@ mod evidence_dir;
 mod fault;
 mod flight;
 mod head;
+pub mod proof;
 mod record;
 mod state;
 mod strict;
