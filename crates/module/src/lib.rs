@@ -65,4 +65,6 @@ pub use sum::{GoSumEntry, Record, SumKind, SumLine, find_hash, parse_go_sum};
 pub use time::parse_stamp;
 pub use url::BaseUrl;
 pub use version::{ModuleVersion, Query, Version, check_module_version, check_path_major};
-pub use zip::{MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, ZipReport, check_zip, hash_zip};
+pub use zip::{
+    MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, ZipFile, ZipReport, check_zip, hash_zip, list_zip, read_zip_file,
+};

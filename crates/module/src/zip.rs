@@ -2,6 +2,7 @@
 
 mod content;
 mod directory;
+mod files;
 mod names;
 mod source;
 
@@ -9,6 +10,7 @@ use std::io::{Read, Seek};
 
 use sha2::{Digest as _, Sha256};
 
+pub use self::files::{ZipFile, list_zip, read_zip_file};
 use self::{content::ContentReader, directory::Entry, names::NameChecker, source::Source};
 use crate::{
     error::Error,
