@@ -1,5 +1,7 @@
 //! The client: looks up records and believes only what the signed tree proves.
 
+mod kept;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -63,6 +65,16 @@ pub struct Verified {
     pub body: Bytes,
 }
 
+/// What came of asking for the latest head.
+#[derive(Clone, Debug)]
+pub struct Refreshed {
+    /// The head that the database gave. It fits the timeline.
+    pub served: Arc<SignedHead>,
+    /// The latest head seen so far. If this is larger, the database said less than it has signed: a cache between it
+    /// and here may be old, or the database was rolled back.
+    pub latest: Arc<SignedHead>,
+}
+
 /// A suspicious client of one checksum database. Clones are the same client.
 ///
 /// All methods may be called at once from many tasks; what several want at the same time is fetched once. A call
@@ -81,7 +93,7 @@ struct Inner {
     timeline: Timeline,
     tiles: TileReader,
     lookups: Flights<ModuleVersion, Result<Verified, Error>>,
-    heads: Flights<(), Result<Arc<SignedHead>, Error>>,
+    heads: Flights<(), Result<Refreshed, Error>>,
 }
 
 impl Client {
@@ -146,6 +158,14 @@ impl Client {
     /// # Errors
     /// Every kind of [`Error`] but [`Error::NotFound`].
     pub async fn latest(&self) -> Result<Arc<SignedHead>, Error> {
+        Ok(self.refresh().await?.latest)
+    }
+
+    /// As [`Client::latest`], and tells which head the database gave.
+    ///
+    /// # Errors
+    /// Those of [`Client::latest`].
+    pub async fn refresh(&self) -> Result<Refreshed, Error> {
         let inner = self.inner.clone();
         let start = move || async move { inner.refresh().await }.boxed();
         self.inner.heads.join((), start).await
@@ -269,12 +289,13 @@ impl Inner {
         Ok((head, proof))
     }
 
-    async fn refresh(&self) -> Result<Arc<SignedHead>, Error> {
+    async fn refresh(&self) -> Result<Refreshed, Error> {
         let path = "/latest";
         let note = self.get(path, self.limits.note_bytes).await.map_err(|e| Error::needed(path, &e))?;
-        let head = self.timeline.open(path, note)?;
-        self.timeline.merge(&self.tiles, head).await?;
-        self.timeline.latest().ok_or_else(|| Error::unproven(path, "no signed tree"))
+        let served = self.timeline.open(path, note)?;
+        self.timeline.merge(&self.tiles, served.clone()).await?;
+        let latest = self.timeline.latest().ok_or_else(|| Error::unproven(path, "no signed tree"))?;
+        Ok(Refreshed { served: Arc::new(served), latest })
     }
 
     async fn tile(&self, tile: Tile, head: &SignedHead) -> Result<Bytes, Error> {

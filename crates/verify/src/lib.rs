@@ -72,7 +72,7 @@ mod tiles;
 mod timeline;
 mod transport;
 
-pub use client::{Client, Limits, Verified};
+pub use client::{Client, Limits, Refreshed, Verified};
 pub use error::{Error, Failure};
 pub use evidence::{Evidence, Finding, Fork, Kind, Leaf, MalformedEvidence, NotProven, Subtree};
 pub use evidence_dir::EvidenceDir;

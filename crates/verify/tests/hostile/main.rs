@@ -5,6 +5,7 @@ mod accusations;
 mod anything;
 mod cves;
 mod forks;
+mod kept;
 mod lies;
 mod log;
 mod server;
