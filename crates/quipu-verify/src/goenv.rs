@@ -1,7 +1,8 @@
 //! What the go command is set to here.
 
 use std::env;
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// The value of a Go variable: the environment's, else what `go env` says (`go env -w` may have set it), if there is
 /// a go command. None if it is empty.
@@ -11,7 +12,22 @@ pub(crate) fn go_env(name: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
 
+/// A go command that can only tell its settings: run in the root directory and without other toolchains, so that no
+/// project makes it fetch or run anything. None if there is none.
+pub(crate) fn settings_command() -> Option<Command> {
+    let mut command = Command::new(find_go()?);
+    command.current_dir("/").env("GOTOOLCHAIN", "local").stdin(Stdio::null()).arg("env");
+    Some(command)
+}
+
+/// The go command in an absolute directory of PATH: one that lies in the current directory is nobody's.
+fn find_go() -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let named = |dir: PathBuf| dir.join(format!("go{}", env::consts::EXE_SUFFIX));
+    env::split_paths(&path).filter(|dir| dir.is_absolute()).map(named).find(|file| file.is_file())
+}
+
 fn ask_go(name: &str) -> Option<String> {
-    let output = Command::new("go").args(["env", name]).output().ok()?;
+    let output = settings_command()?.arg(name).output().ok()?;
     String::from_utf8(output.stdout).ok().filter(|_| output.status.success())
 }
