@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{generate, lookup};
+use crate::{doctor, generate, lookup};
 
 /// Checks Go checksum databases, and what came through them, without trusting anything but their keys.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Look a module version up and prove that the log holds it.
     Lookup(lookup::Lookup),
+    /// Say what leaks, what is unverified and what is broken in the go set-up of this machine.
+    Doctor(doctor::Doctor),
     /// Print a shell's completions of these commands.
     Completions(generate::Completions),
     /// Write the manual pages of these commands.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod database;
+mod doctor;
 mod exit;
 mod generate;
 mod goenv;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Lookup(args) => lookup::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

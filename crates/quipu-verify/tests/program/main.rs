@@ -1,6 +1,7 @@
 //! The program against databases on loopback, honest ones and liars: what it prints, and how it ends.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod doctor;
 #[path = "../../../verify/tests/hostile/log.rs"]
 #[expect(dead_code, reason = "not every file that shares the log needs all of it")]
 mod log;
