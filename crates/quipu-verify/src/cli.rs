@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{doctor, generate, lookup};
+use crate::{evidence, generate, lookup, prove, verify_proof};
 
 /// Checks Go checksum databases, and what came through them, without trusting anything but their keys.
 #[derive(Debug, Parser)]
@@ -28,6 +29,12 @@ pub(crate) enum Command {
     Lookup(lookup::Lookup),
     /// Say what leaks, what is unverified and what is broken in the go set-up of this machine.
     Doctor(doctor::Doctor),
+    /// Write a file that proves every line of a go.sum, or one record, to others.
+    Prove(prove::Prove),
+    /// Check proof files offline, and a go.sum against them.
+    VerifyProof(verify_proof::VerifyProof),
+    /// Check evidence against a database offline.
+    Evidence(evidence::Accusations),
     /// Print a shell's completions of these commands.
     Completions(generate::Completions),
     /// Write the manual pages of these commands.

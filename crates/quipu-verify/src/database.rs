@@ -53,6 +53,26 @@ impl Target {
     }
 }
 
+/// The arguments of commands that need only the key of a database, and ask nobody.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Known {
+    /// The database as in GOSUMDB: a verifier key or sum.golang.org
+    /// [default: GOSUMDB of the environment, else of `go env`, else sum.golang.org]
+    #[arg(long, value_name = "VKEY", help_heading = SHARED)]
+    db: Option<String>,
+}
+
+impl Known {
+    /// The name of the database, and its key.
+    ///
+    /// # Errors
+    /// Wrong usage: no such database can be.
+    pub(crate) fn key(&self) -> Result<(String, VerifierKey)> {
+        let named = named(self.db.as_ref())?;
+        Ok((named.name().to_owned(), key_of(&named)?))
+    }
+}
+
 /// A database and the means to check it.
 pub(crate) struct Database {
     keys: Vec<VerifierKey>,
@@ -67,11 +87,8 @@ impl Database {
     /// # Errors
     /// Wrong usage: no such database can be. Otherwise there is no place for the state.
     pub(crate) fn open(target: &Target) -> Result<Self> {
-        let named = named(target)?;
-        let key: VerifierKey = named
-            .key()
-            .parse()
-            .map_err(|e| wrong_usage(format!("--db: the key of {}: {e}", named.name())))?;
+        let named = named(target.db.as_ref())?;
+        let key = key_of(&named)?;
         let dir = state_root(target)?.join(named.name());
         let transport = transport(&named, target)?;
         Ok(Self { keys: vec![key], name: named.name().to_owned(), transport, dir })
@@ -114,8 +131,12 @@ impl Database {
     }
 }
 
-fn named(target: &Target) -> Result<SumDatabase> {
-    let value = target.db.clone().or_else(|| go_env("GOSUMDB")).unwrap_or_default();
+fn key_of(named: &SumDatabase) -> Result<VerifierKey> {
+    named.key().parse().map_err(|e| wrong_usage(format!("--db: the key of {}: {e}", named.name())))
+}
+
+fn named(db: Option<&String>) -> Result<SumDatabase> {
+    let value = db.cloned().or_else(|| go_env("GOSUMDB")).unwrap_or_default();
     match SumDb::parse(&with_file_scheme(&value)).map_err(|e| wrong_usage(format!("--db: {e}")))? {
         SumDb::Database(database) => Ok(database),
         SumDb::Off => Err(wrong_usage("GOSUMDB is off: name the database to check with --db")),

@@ -3,14 +3,18 @@
 mod cli;
 mod database;
 mod doctor;
+mod evidence;
 mod exit;
 mod generate;
 mod goenv;
 mod lookup;
 mod net;
 mod output;
+mod prove;
 mod report;
 mod runtime;
+mod sums;
+mod verify_proof;
 
 use std::process::ExitCode;
 
@@ -32,6 +36,9 @@ fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Command::Lookup(args) => lookup::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Prove(args) => prove::run(&args),
+        Command::VerifyProof(args) => verify_proof::run(&args),
+        Command::Evidence(args) => evidence::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

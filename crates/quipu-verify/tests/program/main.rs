@@ -6,6 +6,7 @@ mod doctor;
 #[expect(dead_code, reason = "not every file that shares the log needs all of it")]
 mod log;
 mod lookup;
+mod proofs;
 mod refusals;
 mod run;
 mod site;
