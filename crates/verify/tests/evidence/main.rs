@@ -7,3 +7,4 @@ mod forks;
 mod log;
 mod served;
 mod signed;
+mod vectors;

@@ -8,6 +8,7 @@ mod log;
 #[expect(dead_code, reason = "not every file that shares the server needs all of it")]
 mod server;
 mod tlog;
+mod vectors;
 
 use std::sync::Arc;
 
