@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{doctor, generate, lookup};
 use crate::{evidence, generate, lookup, prove, verify_proof};
+use crate::{check, generate, lookup};
 
 /// Checks Go checksum databases, and what came through them, without trusting anything but their keys.
 #[derive(Debug, Parser)]
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     VerifyProof(verify_proof::VerifyProof),
     /// Check evidence against a database offline.
     Evidence(evidence::Accusations),
+    /// Check every hash of go.sum files or of a module cache against the log.
+    Check(check::Check),
     /// Print a shell's completions of these commands.
     Completions(generate::Completions),
     /// Write the manual pages of these commands.

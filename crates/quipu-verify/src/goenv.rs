@@ -1,8 +1,10 @@
 //! What the go command is set to here.
 
+use std::collections::HashMap;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 /// The value of a Go variable: the environment's, else what `go env` says (`go env -w` may have set it), if there is
 /// a go command. None if it is empty.
@@ -27,7 +29,16 @@ fn find_go() -> Option<PathBuf> {
     env::split_paths(&path).filter(|dir| dir.is_absolute()).map(named).find(|file| file.is_file())
 }
 
+/// Starting the go command takes longer than much of what this program does, so it is asked once for all.
 fn ask_go(name: &str) -> Option<String> {
-    let output = settings_command()?.arg(name).output().ok()?;
-    String::from_utf8(output.stdout).ok().filter(|_| output.status.success())
+    static KNOWN: OnceLock<HashMap<String, String>> = OnceLock::new();
+    debug_assert!(ASKED.contains(&name), "{name} is not asked for");
+    KNOWN.get_or_init(|| ask_go_for_all().unwrap_or_default()).get(name).cloned()
 }
+
+fn ask_go_for_all() -> Option<HashMap<String, String>> {
+    let output = settings_command()?.arg("-json").args(ASKED).output().ok()?;
+    serde_json::from_slice(&output.stdout).ok().filter(|_| output.status.success())
+}
+
+const ASKED: [&str; 6] = ["GOMODCACHE", "GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB"];

@@ -1,5 +1,6 @@
 //! The `quipu-verify` program: checks Go checksum databases without trusting them.
 
+mod check;
 mod cli;
 mod database;
 mod doctor;
@@ -7,10 +8,12 @@ mod evidence;
 mod exit;
 mod generate;
 mod goenv;
+mod local;
 mod lookup;
 mod net;
 mod output;
 mod prove;
+mod progress;
 mod report;
 mod runtime;
 mod sums;
@@ -39,6 +42,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Command::Prove(args) => prove::run(&args),
         Command::VerifyProof(args) => verify_proof::run(&args),
         Command::Evidence(args) => evidence::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

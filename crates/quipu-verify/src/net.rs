@@ -37,8 +37,8 @@ impl Transport for Place {
 pub(crate) struct Offline;
 
 impl Transport for Offline {
-    fn get<'a>(&'a self, path: &'a str, _max_bytes: usize) -> Fetch<'a> {
-        let error = format!("{path} is not remembered, and --offline asks nobody");
+    fn get<'a>(&'a self, _path: &'a str, _max_bytes: usize) -> Fetch<'a> {
+        let error = "not remembered, and --offline asks nobody".to_owned();
         Box::pin(std::future::ready(Err(TransportError::Unavailable(error))))
     }
 }

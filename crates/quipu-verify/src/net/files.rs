@@ -35,11 +35,16 @@ impl Files {
         let dir = dir.ok_or_else(|| wrong_usage(format!("{url:?} is no file URL: want file:///dir")))?;
         Ok(Self(Path::new(dir).join(path)))
     }
+
+    /// The file at a path below.
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
 }
 
 impl Transport for Files {
     fn get<'a>(&'a self, path: &'a str, max_bytes: usize) -> Fetch<'a> {
-        Box::pin(std::future::ready(read(&self.0.join(path.trim_start_matches('/')), max_bytes)))
+        Box::pin(std::future::ready(read(&self.file(path), max_bytes)))
     }
 }
 

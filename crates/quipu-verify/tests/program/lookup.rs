@@ -51,7 +51,7 @@ fn what_was_proven_once_needs_nobody() {
     let database = format!("{} {}", key(), site.url());
     run(state.path(), &["lookup", "--db", &database, "--offline", "filler.test/m8@v1.0.0"])
         .ends(1)
-        .says("/lookup/filler.test/m8@v1.0.0 is not remembered");
+        .says("/lookup/filler.test/m8@v1.0.0: not remembered");
 }
 
 #[test]

@@ -2,11 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod doctor;
+mod check;
 #[path = "../../../verify/tests/hostile/log.rs"]
 #[expect(dead_code, reason = "not every file that shares the log needs all of it")]
 mod log;
 mod lookup;
 mod proofs;
 mod refusals;
+mod modules;
 mod run;
 mod site;
+#[path = "../../../quipu/tests/ops/support/zip.rs"]
+mod zip;

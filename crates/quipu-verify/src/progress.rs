@@ -1,0 +1,44 @@
+//! Progress on a terminal; nothing anywhere else.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A bar on stderr: how much is done, how fast, how long it will take. Gone when it is dropped.
+///
+/// If stderr is no terminal, nothing is ever printed.
+pub(crate) struct Progress(ProgressBar);
+
+impl Progress {
+    /// Progress of `what`, in a verb's -ing form, towards `total`.
+    pub(crate) fn new(what: &'static str, total: u64) -> Self {
+        Self::styled(
+            ProgressBar::new(total),
+            what,
+            "{msg} [{wide_bar}] {human_pos}/{human_len} ({per_sec}), {eta} left",
+        )
+    }
+
+    /// So much is done altogether.
+    pub(crate) fn show(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
+    fn styled(bar: ProgressBar, what: &'static str, template: &str) -> Self {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(what);
+        // Moves on while a single large piece is waited for.
+        bar.enable_steady_tick(TICK);
+        Self(bar)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+const TICK: Duration = Duration::from_millis(200);
