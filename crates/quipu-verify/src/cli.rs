@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::{doctor, generate, lookup};
 use crate::{evidence, generate, lookup, prove, verify_proof};
 use crate::{check, generate, lookup};
+use crate::{check, generate, lookup, why};
 
 /// Checks Go checksum databases, and what came through them, without trusting anything but their keys.
 #[derive(Debug, Parser)]
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Evidence(evidence::Accusations),
     /// Check every hash of go.sum files or of a module cache against the log.
     Check(check::Check),
+    /// Show who holds which hashes of a module version, and why they differ.
+    Why(why::Why),
     /// Print a shell's completions of these commands.
     Completions(generate::Completions),
     /// Write the manual pages of these commands.

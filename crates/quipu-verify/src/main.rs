@@ -18,6 +18,7 @@ mod report;
 mod runtime;
 mod sums;
 mod verify_proof;
+mod why;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Command::VerifyProof(args) => verify_proof::run(&args),
         Command::Evidence(args) => evidence::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Why(args) => why::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

@@ -19,6 +19,11 @@ impl Progress {
         )
     }
 
+    /// Progress of `what` through bytes of an unknown number.
+    pub(crate) fn bytes(what: &'static str) -> Self {
+        Self::styled(ProgressBar::no_length(), what, "{msg} {bytes} ({bytes_per_sec})")
+    }
+
     /// So much is done altogether.
     pub(crate) fn show(&self, done: u64) {
         self.0.set_position(done);

@@ -12,5 +12,6 @@ mod refusals;
 mod modules;
 mod run;
 mod site;
+mod why;
 #[path = "../../../quipu/tests/ops/support/zip.rs"]
 mod zip;
