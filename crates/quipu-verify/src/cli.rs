@@ -2,10 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{doctor, generate, lookup};
-use crate::{evidence, generate, lookup, prove, verify_proof};
-use crate::{check, generate, lookup};
-use crate::{check, generate, lookup, why};
+use crate::{check, doctor, evidence, generate, lookup, prove, verify_proof, why};
 
 /// Checks Go checksum databases, and what came through them, without trusting anything but their keys.
 #[derive(Debug, Parser)]
@@ -27,20 +24,20 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Check every hash of go.sum files or of a module cache against the log.
+    Check(check::Check),
     /// Look a module version up and prove that the log holds it.
     Lookup(lookup::Lookup),
-    /// Say what leaks, what is unverified and what is broken in the go set-up of this machine.
-    Doctor(doctor::Doctor),
+    /// Show who holds which hashes of a module version, and why they differ.
+    Why(why::Why),
     /// Write a file that proves every line of a go.sum, or one record, to others.
     Prove(prove::Prove),
     /// Check proof files offline, and a go.sum against them.
     VerifyProof(verify_proof::VerifyProof),
+    /// Say what leaks, what is unverified and what is broken in the go set-up of this machine.
+    Doctor(doctor::Doctor),
     /// Check evidence against a database offline.
     Evidence(evidence::Accusations),
-    /// Check every hash of go.sum files or of a module cache against the log.
-    Check(check::Check),
-    /// Show who holds which hashes of a module version, and why they differ.
-    Why(why::Why),
     /// Print a shell's completions of these commands.
     Completions(generate::Completions),
     /// Write the manual pages of these commands.

@@ -1,15 +1,15 @@
 //! The program against databases on loopback, honest ones and liars: what it prints, and how it ends.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod doctor;
 mod check;
+mod doctor;
 #[path = "../../../verify/tests/hostile/log.rs"]
 #[expect(dead_code, reason = "not every file that shares the log needs all of it")]
 mod log;
 mod lookup;
+mod modules;
 mod proofs;
 mod refusals;
-mod modules;
 mod run;
 mod site;
 mod why;
