@@ -1,11 +1,12 @@
 //! `quipu-verify prove`: a file that proves the lines of a go.sum to others.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use quipu_module::{ModuleVersion, SumLine};
+use quipu_module::{ModuleVersion, Record, SumLine};
 use quipu_tlog::Tree;
 use quipu_verify::proof::{GoSumProof, ProvenRecords, TlogProof};
 use serde_json::json;
@@ -70,7 +71,9 @@ pub(crate) fn run(args: &Prove) -> Result<Exit> {
 }
 
 fn write(args: &Prove, database: &Database, proven: &ProvenRecords, sums: &Sums) -> Result<Exit> {
-    let differences: Vec<String> = sums.lines.iter().filter_map(|line| difference(proven, line)).collect();
+    let logged: BTreeMap<&ModuleVersion, &Record> =
+        proven.records.iter().map(|(_, record)| (&record.record().module, record.record())).collect();
+    let differences: Vec<String> = sums.lines.iter().filter_map(|line| difference(&logged, line)).collect();
     if !differences.is_empty() {
         return differ(database, &differences, args.json);
     }
@@ -89,10 +92,8 @@ fn write(args: &Prove, database: &Database, proven: &ProvenRecords, sums: &Sums)
 }
 
 /// How a line differs from what the log holds.
-fn difference(proven: &ProvenRecords, line: &Line) -> Option<String> {
-    let of_module = |record: &quipu_module::Record| record.module == line.sum.module;
-    let mut records = proven.records.iter().map(|(_, record)| record.record());
-    let logged = records.find(|record| of_module(record))?.line(line.sum.kind);
+fn difference(logged: &BTreeMap<&ModuleVersion, &Record>, line: &Line) -> Option<String> {
+    let logged = logged.get(&line.sum.module)?.line(line.sum.kind);
     let wrong = logged.hash != line.sum.hash;
     wrong.then(|| format!("{}: {}, but the log holds {}", line.place(), line.sum, logged.hash))
 }

@@ -30,7 +30,7 @@ pub(crate) fn refusal(database: &Database, error: &Error, as_json: bool) -> Resu
 }
 
 /// Keeps the evidence in an error, and prints the path of the file. None if there is no evidence, or no file could be
-/// written: then the evidence itself is printed, so that it is not lost.
+/// written: then proof of misbehaviour is printed itself, so that it is not lost.
 pub(crate) fn keep_evidence(database: &Database, error: &Error) -> Option<String> {
     let evidence = error.evidence()?;
     let is_proof = evidence.kind().is_signed();
@@ -41,8 +41,12 @@ pub(crate) fn keep_evidence(database: &Database, error: &Error) -> Option<String
             eprintln!("quipu-verify: {what} is in {file}");
             Some(file)
         }
-        Err(failure) => {
+        Err(failure) if is_proof => {
             eprintln!("quipu-verify: {what} cannot be kept ({failure}); this is it:\n{evidence}");
+            None
+        }
+        Err(failure) => {
+            eprintln!("quipu-verify: {what} cannot be kept ({failure})");
             None
         }
     }

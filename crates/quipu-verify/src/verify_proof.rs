@@ -56,7 +56,10 @@ pub(crate) fn run(args: &VerifyProof) -> Result<Exit> {
     let sums = Sums::read(&args.go_sum, args.all)?;
     let candidates = records(&sums.lines);
     let check = |file| Ok(Good { file, proven: check(file, &keys, &candidates)? });
-    let good: Vec<Good<'_>> = args.files.iter().map(|file| check(file)).collect::<Result<_>>()?;
+    let good: Vec<Good<'_>> = match args.files.iter().map(|file| check(file)).collect::<Result<_>>() {
+        Err(error) if args.json => return failed(&name, &error),
+        outcome => outcome?,
+    };
     let differences: Vec<String> = sums.lines.iter().filter_map(|line| difference(&good, line)).collect();
     let exit = if differences.is_empty() { Exit::Good } else { Exit::Differs };
     if args.json {
@@ -83,6 +86,12 @@ pub(crate) fn run(args: &VerifyProof) -> Result<Exit> {
     if !args.go_sum.is_empty() && exit == Exit::Good {
         tell(format_args!("all {} lines of go.sum are proven", sums.lines.len()))?;
     }
+    Ok(exit)
+}
+
+fn failed(name: &str, error: &anyhow::Error) -> Result<Exit> {
+    let exit = Exit::Failed;
+    tell(json!({ "verdict": exit.verdict(), "database": name, "error": format!("{error:#}") }))?;
     Ok(exit)
 }
 

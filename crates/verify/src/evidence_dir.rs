@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use quipu_tlog::leaf_hash;
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Kind};
 
 /// A directory that evidence is kept in; made when there is some.
 #[derive(Clone, Debug)]
@@ -22,21 +22,37 @@ impl EvidenceDir {
     /// Keeps a piece of evidence in a file named after its content, so that none overwrites another, and tells which.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written, or there are too many: 100 files are room enough for what was served (whoever is in
+    /// the way to a database could make more without end), and 1,000 more for what is proven.
     pub fn put(&self, evidence: &Evidence) -> io::Result<PathBuf> {
         let text = evidence.to_string();
         let hash = leaf_hash(text.as_bytes());
         let name: String = hash.as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let file = self.0.join(format!("{name}.evidence"));
-        write(&self.0, &file, text.as_bytes()).map(|()| file)
+        if !file.exists() {
+            fs::create_dir_all(&self.0)?;
+            self.check_room(evidence.kind())?;
+            write(&file, text.as_bytes())?;
+        }
+        Ok(file)
+    }
+
+    fn check_room(&self, kind: Kind) -> io::Result<()> {
+        let room = if kind.is_signed() { MAX_SERVED + MAX_SIGNED } else { MAX_SERVED };
+        if fs::read_dir(&self.0)?.take(room).count() < room {
+            return Ok(());
+        }
+        let dir = self.0.display();
+        Err(io::Error::other(format!("there are {room} files in {dir} already: move them elsewhere")))
     }
 }
 
-fn write(dir: &Path, file: &Path, text: &[u8]) -> io::Result<()> {
-    if file.exists() {
-        return Ok(());
-    }
-    fs::create_dir_all(dir)?;
+/// Files, all counted, with which no more is kept of what anybody could have made.
+const MAX_SERVED: usize = 100;
+/// Files that may be there beyond these.
+const MAX_SIGNED: usize = 1000;
+
+fn write(file: &Path, text: &[u8]) -> io::Result<()> {
     let unfinished = file.with_extension("unfinished");
     let mut out = fs::File::create(&unfinished)?;
     out.write_all(text)?;

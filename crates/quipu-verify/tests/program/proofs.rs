@@ -97,6 +97,8 @@ fn a_proof_that_was_changed_proves_nothing() {
         assert_ne!(changed, good);
         fs::write(path(&dir, "proof"), changed).unwrap();
         verify(&dir, &[]).ends(1).says(why);
+        let json = verify(&dir, &["--json"]).ends(1).json();
+        assert!(json["verdict"] == "failed" && json["error"].as_str().unwrap().contains(why), "{json}");
     }
     fs::write(path(&dir, "proof"), good).unwrap();
     run(dir.path(), &["verify-proof", "--db", "sum.golang.org", &path(&dir, "proof")])

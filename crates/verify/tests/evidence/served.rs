@@ -4,7 +4,7 @@ use bytes::Bytes;
 use quipu_module::ModuleVersion;
 use quipu_note::VerifierKey;
 use quipu_tlog::{Hash, Node, Tile, TilePlan};
-use quipu_verify::{Evidence, Finding, Kind, NotProven, Subtree};
+use quipu_verify::{Evidence, EvidenceDir, Finding, Kind, NotProven, Subtree};
 
 use crate::log::{Log, key, record};
 use crate::signed::{head, reader};
@@ -137,4 +137,26 @@ fn nothing_true_is_accused() {
     fails(Evidence::prove_signature(&keys(), note.into()), "the signature is good");
     fails(Evidence::prove_signature(&keys(), of_other.into()), "no verifiable signatures");
     fails(Evidence::prove_signature(&keys(), Bytes::from_static(b"x\n")), "malformed note");
+}
+
+/// Whoever is in the way could make such evidence without end; what is proven finds room all the same.
+#[test]
+fn a_directory_does_not_grow_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let (kept, log) = (EvidenceDir::new(dir.path()), Log::filler(SIZE));
+    let answer = |i: u64| {
+        let module = ModuleVersion::parse("filler.test/m7", "v1.0.0").unwrap();
+        let served = (module, Bytes::from(record(&format!("evil.test/m{i}"), 'y')));
+        Evidence::prove_answer(&keys(), head(&log, SIZE), served, signed(&log, 0, 7)).unwrap()
+    };
+    for i in 0..100 {
+        kept.put(&answer(i)).unwrap();
+    }
+    assert!(kept.put(&answer(5)).is_ok(), "it is there already");
+    assert!(kept.put(&answer(100)).unwrap_err().to_string().contains("100 files"));
+    let bad = Log::new(["example.test/m v1.0.0 h1:x\n".to_owned()]);
+    let leaf = quipu_verify::Leaf { index: 0, text: bad.records[0].clone().into(), proof: Vec::new() };
+    let proof = Evidence::prove_record(&keys(), head(&bad, 1), leaf).unwrap();
+    let file = kept.put(&proof).unwrap();
+    assert_eq!(std::fs::read_to_string(file).unwrap(), proof.to_string());
 }
