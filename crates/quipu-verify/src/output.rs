@@ -14,3 +14,15 @@ pub(crate) fn tell(result: impl Display) -> io::Result<()> {
         outcome => outcome,
     }
 }
+
+/// A text that somebody else wrote as one line of bounded length, with nothing that a terminal would act upon.
+pub(crate) fn one_line(text: &str) -> String {
+    let replaced = |c: char| if c.is_control() { ' ' } else { c };
+    let mut line: String = text.trim().chars().take(MAX_CHARS).map(replaced).collect();
+    if text.trim().chars().nth(MAX_CHARS).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+const MAX_CHARS: usize = 500;

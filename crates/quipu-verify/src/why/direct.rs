@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::view::{Held, Kind, View};
 use crate::local;
+use crate::output::one_line;
 
 /// The view of the repository. Everything is fetched into `downloads`, and nothing of the user's caches is used.
 pub(super) async fn view(module: &ModuleVersion, downloads: &Path) -> View {
@@ -29,7 +30,7 @@ pub(super) async fn view(module: &ModuleVersion, downloads: &Path) -> View {
         },
         _ => {
             let why = fetched.get("Error").and_then(Value::as_str).unwrap_or("go said nothing of a zip");
-            let why = why.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+            let why = one_line(why);
             View { zip: Held::Failed(why.clone()), go_mod: Held::Failed(why), ..view }
         }
     }
@@ -56,7 +57,7 @@ async fn fetch(module: &ModuleVersion, downloads: &Path) -> Result<Value, String
     let output = output.map_err(|error| format!("go cannot be started: {error}"))?;
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let said = String::from_utf8_lossy(&output.stderr);
-        format!("go says: {}", said.lines().next().unwrap_or_default())
+        format!("go says: {}", one_line(&said))
     })
 }
 

@@ -14,6 +14,7 @@ use super::view::{Held, Kind, View};
 use crate::exit::wrong_usage;
 use crate::local;
 use crate::net::{Files, Http, Url};
+use crate::output::one_line;
 use crate::progress::Progress;
 
 /// The views of all proxies of a GOPROXY list. Zips are put into `downloads`.
@@ -84,9 +85,9 @@ fn path(module: &ModuleVersion, ending: &str) -> String {
 
 fn refused(error: TransportError) -> Held {
     match error {
-        TransportError::NotFound(why) => Held::Absent(why),
+        TransportError::NotFound(why) => Held::Absent(one_line(&why)),
         TransportError::TooLarge(_) => Held::Damaged(error.to_string(), String::new()),
-        TransportError::Unavailable(why) => Held::Failed(why),
+        TransportError::Unavailable(why) => Held::Failed(one_line(&why)),
     }
 }
 

@@ -40,7 +40,7 @@ fn serve(log: Log, proxies: Vec<(&'static str, Module)>) -> Site {
             }
         }
         let status = if path.starts_with("/broken") { 500 } else { 404 };
-        Reply::Status(status, String::new(), b"not found: nothing here".to_vec())
+        Reply::Status(status, String::new(), b"not found: nothing \x1b[2J here".to_vec())
     })
 }
 
@@ -89,8 +89,10 @@ fn all_agree() {
     let ran = ran
         .prints(&format!("= {}  record 100, proven", logged().hash()))
         .prints("- not asked: --direct asks");
-    let ran =
-        ran.prints("go.sum").prints("line 1\n").prints("- has none: 404 Not Found: not found: nothing here");
+    let ran = ran
+        .prints("go.sum")
+        .prints("line 1\n")
+        .prints("- has none: 404 Not Found: not found: nothing  [2J here");
     let verdict =
         format!("all agree: the log, go.sum, .ziphash in the cache, module cache, {}/p\n", site.url());
     assert!(ran.out.ends_with(&verdict), "{ran:#?}");
