@@ -23,6 +23,7 @@ use crate::state::{State, narrow};
 use crate::tiles::{Genuine, TileReader};
 use crate::timeline::Timeline;
 use crate::transport::{Transport, TransportError};
+use crate::ways::Ways;
 
 /// What the client refuses to exceed.
 #[derive(Clone, Copy, Debug)]
@@ -90,8 +91,9 @@ struct Inner {
     transport: Arc<dyn Transport>,
     state: Arc<dyn State>,
     limits: Limits,
-    timeline: Timeline,
-    tiles: TileReader,
+    /// One for all who look at the database together.
+    timeline: Arc<Timeline>,
+    tiles: Ways,
     lookups: Flights<ModuleVersion, Result<Verified, Error>>,
     heads: Flights<(), Result<Refreshed, Error>>,
 }
@@ -108,12 +110,36 @@ impl Client {
         state: Arc<dyn State>,
         limits: Limits,
     ) -> Result<Self, Error> {
+        let one = Self::vantages(keys, vec![transport], state, limits)?.pop();
+        one.ok_or_else(|| Error::state("initializing", "no way to the database"))
+    }
+
+    /// Clients of one database, each of which reaches it in its own way: mirrors, proxies, edges of a delivery network.
+    ///
+    /// They share one timeline, so that heads which cannot both be true become evidence wherever they are served, and
+    /// hand each other the tiles that the one does not have and the other does.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn vantages(
+        keys: Vec<VerifierKey>,
+        transports: Vec<Arc<dyn Transport>>,
+        state: Arc<dyn State>,
+        limits: Limits,
+    ) -> Result<Vec<Self>, Error> {
         let timeline = Timeline::load(keys.clone(), state.clone(), limits.tree_size.min(MAX_SIZE))?;
-        let tiles = TileReader::new(keys.clone(), transport.clone(), state.clone(), limits);
-        let (lookups, heads) = (Flights::new(), Flights::new());
-        Ok(Self {
-            inner: Arc::new(Inner { keys, transport, state, limits, timeline, tiles, lookups, heads }),
-        })
+        let timeline = Arc::new(timeline);
+        let reader = |transport: &Arc<dyn Transport>| {
+            Arc::new(TileReader::new(keys.clone(), transport.clone(), state.clone(), limits))
+        };
+        let readers: Vec<_> = transports.iter().map(reader).collect();
+        let client = move |(transport, tiles)| {
+            let (keys, state, timeline) = (keys.clone(), state.clone(), timeline.clone());
+            let (lookups, heads) = (Flights::new(), Flights::new());
+            let inner = Inner { keys, transport, state, limits, timeline, tiles, lookups, heads };
+            Self { inner: Arc::new(inner) }
+        };
+        Ok(transports.into_iter().zip(Ways::of_each(&readers)).map(client).collect())
     }
 
     /// The record of a module version, proven to be in the log.
@@ -230,7 +256,7 @@ impl Inner {
         let answer = Answer::parse(path, &body)?;
         if let Some(note) = answer.note {
             let head = self.timeline.open(path, note)?;
-            self.timeline.merge(&self.tiles, head).await?;
+            self.timeline.merge(&self.tiles, Arc::new(head)).await?;
         }
         let head = self.timeline.latest();
         let head = head.ok_or_else(|| Error::unproven(path, "no signed tree holds the record"))?;
@@ -292,10 +318,10 @@ impl Inner {
     async fn refresh(&self) -> Result<Refreshed, Error> {
         let path = "/latest";
         let note = self.get(path, self.limits.note_bytes).await.map_err(|e| Error::needed(path, &e))?;
-        let served = self.timeline.open(path, note)?;
+        let served = Arc::new(self.timeline.open(path, note)?);
         self.timeline.merge(&self.tiles, served.clone()).await?;
         let latest = self.timeline.latest().ok_or_else(|| Error::unproven(path, "no signed tree"))?;
-        Ok(Refreshed { served: Arc::new(served), latest })
+        Ok(Refreshed { served, latest })
     }
 
     async fn tile(&self, tile: Tile, head: &SignedHead) -> Result<Bytes, Error> {
@@ -332,7 +358,7 @@ impl Inner {
         {
             return Ok(body);
         }
-        let body = self.tiles.fetch(tile).await.map_err(|e| Wrong::Error(Error::needed(path, &e)))?;
+        let body = self.tiles.fetch(tile, path).await.map_err(Wrong::Error)?;
         check_records(&tile, path, &body, hashes)?;
         self.tiles.count_kept(&self.state.keep_tile(&tile, &body));
         Ok(body)

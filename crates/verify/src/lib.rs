@@ -71,6 +71,7 @@ mod text;
 mod tiles;
 mod timeline;
 mod transport;
+mod ways;
 
 pub use client::{Client, Limits, Refreshed, Verified};
 pub use error::{Error, Failure};

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::evidence::Evidence;
 use crate::head::SignedHead;
 use crate::state::State;
-use crate::tiles::TileReader;
+use crate::ways::Ways;
 
 /// One history of one database, as far as it was seen.
 pub(crate) struct Timeline {
@@ -52,17 +52,13 @@ impl Timeline {
 
     /// Takes in a signed head: one from the past must be what the latest begins with, one from the future must begin
     /// with the latest and takes its place, also in what is kept.
-    pub(crate) async fn merge(&self, tiles: &TileReader, head: SignedHead) -> Result<(), Error> {
-        if self.place(tiles, Arc::new(head)).await? == When::Future {
-            self.persist(tiles).await
-        } else {
-            Ok(())
-        }
+    pub(crate) async fn merge(&self, tiles: &Ways, head: Arc<SignedHead>) -> Result<(), Error> {
+        if self.place(tiles, head).await? == When::Future { self.persist(tiles).await } else { Ok(()) }
     }
 
     /// Finds the place of a head on the timeline. No lock is held while tiles are fetched, so the latest head may have
     /// changed by then: then the head is compared with that one.
-    async fn place(&self, tiles: &TileReader, head: Arc<SignedHead>) -> Result<When, Error> {
+    async fn place(&self, tiles: &Ways, head: Arc<SignedHead>) -> Result<When, Error> {
         for _ in 0..MAX_ROUNDS {
             let latest = self.latest();
             if let Some(latest) = &latest {
@@ -94,7 +90,7 @@ impl Timeline {
     }
 
     /// Writes the latest head to the state, taking in what another process may have written there meanwhile.
-    async fn persist(&self, tiles: &TileReader) -> Result<(), Error> {
+    async fn persist(&self, tiles: &Ways) -> Result<(), Error> {
         for _ in 0..MAX_ROUNDS {
             let kept = self.state.latest().map_err(|e| Error::state(KEPT, e))?;
             if let Some(note) = kept.clone() {
@@ -113,7 +109,7 @@ impl Timeline {
     }
 
     /// Checks that the newer tree begins with the older one, from authenticated tiles of the newer.
-    async fn check(&self, tiles: &TileReader, older: &SignedHead, newer: &SignedHead) -> Result<(), Error> {
+    async fn check(&self, tiles: &Ways, older: &SignedHead, newer: &SignedHead) -> Result<(), Error> {
         if older.tree() == newer.tree() || (older.size() == 0 && newer.size() > 0) {
             return Ok(());
         }
@@ -122,7 +118,7 @@ impl Timeline {
         }
         let what = format!("checking tree#{} against tree#{}", older.size(), newer.size());
         let nodes = fork_nodes(older.size(), newer.size()).map_err(|e| Error::unproven(&what, e))?;
-        let proven = tiles.read(newer, &nodes, &what).await?;
+        let proven = tiles.read_anywhere(newer, &nodes, &what).await?;
         let implied = tree_root(older.size(), &proven.hashes).map_err(|e| Error::unproven(&what, e))?;
         if implied == older.tree().root {
             tiles.keep(&proven);

@@ -11,3 +11,4 @@ mod log;
 mod server;
 mod tiles;
 mod transcripts;
+mod vantages;
