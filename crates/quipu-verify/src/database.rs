@@ -155,14 +155,27 @@ fn with_file_scheme(value: &str) -> String {
     }
 }
 
+/// The way to a database at a place: a URL (http, https, file) or a directory.
+///
+/// # Errors
+/// Wrong usage: it is none.
+pub(crate) fn way_to(place: &str, http: &Arc<Http>) -> Result<Arc<dyn Transport>> {
+    let place = with_file_scheme(&format!("- {place}"));
+    let url = place.trim_start_matches("- ");
+    if url.starts_with("file:") {
+        Ok(Arc::new(net::Files::at(url)?))
+    } else {
+        Ok(Arc::new(net::Place::new(http.clone(), net::Url::parse(url)?)))
+    }
+}
+
 fn transport(database: &SumDatabase, target: &Target) -> Result<Arc<dyn Transport>> {
     if target.offline {
         return Ok(Arc::new(net::Offline));
     }
     let http = Arc::new(Http::new(target.timeout()));
     match database.url() {
-        Some(url) if url.scheme() == "file" => Ok(Arc::new(net::Files::at(url.as_str())?)),
-        Some(url) => Ok(Arc::new(net::Place::new(http, net::Url::parse(url.as_str())?))),
+        Some(url) => way_to(url.as_str(), &http),
         None => Ok(Arc::new(net::Found::new(http, database.name(), target.goproxy().as_deref())?)),
     }
 }

@@ -10,6 +10,7 @@ mod generate;
 mod goenv;
 mod local;
 mod lookup;
+mod monitor;
 mod net;
 mod output;
 mod progress;
@@ -45,6 +46,7 @@ fn run(cli: Cli) -> Result<Exit> {
         Command::Evidence(args) => evidence::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Why(args) => why::run(&args),
+        Command::Monitor(args) => monitor::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }

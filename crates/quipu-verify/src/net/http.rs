@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use ::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Url;
 use super::proxy::Connector;
 
-type Client = legacy::Client<HttpsConnector<Connector>, Empty<Bytes>>;
+type Client = legacy::Client<HttpsConnector<Connector>, Full<Bytes>>;
 
 /// An HTTP client.
 pub(crate) struct Http {
@@ -68,17 +68,38 @@ impl Http {
         timeout_at(deadline, answer).await.map_err(late)?
     }
 
+    /// Hands a JSON text to the server at `uri`, of which `url` is the part before the query. Says why if the server does
+    /// not answer in time that it took it (status 2xx).
+    pub(crate) async fn post_json(&self, url: &Url, uri: &Uri, json: Bytes) -> Result<(), String> {
+        let mut request = Request::new(Full::new(json));
+        (*request.method_mut(), *request.uri_mut()) = (Method::POST, uri.clone());
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answer = async {
+            let response = self.send(url, request).await?;
+            match response.status() {
+                status if status.is_success() => Ok(()),
+                status => Err(format!("{status}: {}", first_line(response.into_body()).await)),
+            }
+        };
+        let deadline = Instant::now() + self.timeout;
+        let late = |_| format!("no whole answer in {} s", self.timeout.as_secs());
+        timeout_at(deadline, answer).await.map_err(late)?
+    }
+
     async fn ask(&self, url: &Url, path: &str) -> Result<Response<Incoming>, TransportError> {
-        let mut request = Request::new(Empty::new());
-        *request.method_mut() = Method::GET;
+        let mut request = Request::new(Full::default());
         *request.uri_mut() = url.at(path).ok_or_else(|| unavailable(url, path, "no URL"))?;
+        self.send(url, request).await.map_err(|why| unavailable(url, path, why))
+    }
+
+    async fn send(&self, url: &Url, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         if let Some(authorization) = url.authorization() {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        let client = self.client(url.is_https()).map_err(|why| unavailable(url, path, why))?;
-        client.request(request).await.map_err(|error| unavailable(url, path, root_cause(&error)))
+        let client = self.client(url.is_https())?;
+        client.request(request).await.map_err(|error| root_cause(&error))
     }
 
     fn client(&self, https: bool) -> Result<&Client, String> {

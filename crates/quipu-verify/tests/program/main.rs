@@ -9,8 +9,12 @@ mod log;
 mod lookup;
 mod modules;
 mod proofs;
+mod monitor;
+mod monitor_delivery;
+mod monitor_trouble;
 mod refusals;
 mod run;
+mod running;
 mod site;
 mod why;
 #[path = "../../../quipu/tests/ops/support/zip.rs"]

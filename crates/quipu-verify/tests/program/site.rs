@@ -1,6 +1,6 @@
 //! A web server that says whatever a test wants.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -30,6 +30,32 @@ pub(crate) enum Reply {
 pub(crate) struct Site {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
+    posts: Arc<Mutex<Vec<String>>>,
+}
+
+/// A log of which a test decides, while it is served, how much is seen.
+#[derive(Clone)]
+pub(crate) struct View(Arc<Mutex<(Log, u64)>>);
+
+impl View {
+    pub(crate) fn new(log: Log, size: u64) -> Self {
+        Self(Arc::new(Mutex::new((log, size))))
+    }
+
+    /// From now on the first `size` records are served.
+    pub(crate) fn show(&self, size: u64) {
+        self.0.lock().unwrap().1 = size;
+    }
+
+    /// From now on another log is served.
+    pub(crate) fn replace(&self, log: Log, size: u64) {
+        *self.0.lock().unwrap() = (log, size);
+    }
+
+    pub(crate) fn answer(&self, path: &str) -> Reply {
+        let view = self.0.lock().unwrap();
+        honest(&view.0, view.1, path)
+    }
 }
 
 impl Site {
@@ -37,15 +63,21 @@ impl Site {
     pub(crate) fn new(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (answer, seen) = (Arc::new(answer), requests.clone());
+        let [requests, posts]: [Arc<Mutex<Vec<String>>>; 2] = Default::default();
+        let (answer, seen) = (Arc::new(answer), (requests.clone(), posts.clone()));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (answer, seen) = (answer.clone(), seen.clone());
-                thread::spawn(move || converse(&stream, &*answer, &seen));
+                thread::spawn(move || converse(&stream, &*answer, (&seen.0, &seen.1)));
             }
         });
-        Self { address, requests }
+        Self { address, requests, posts }
+    }
+
+    /// A database that serves what a test shows.
+    pub(crate) fn viewing(view: &View) -> Self {
+        let view = view.clone();
+        Self::new(move |path| view.answer(path))
     }
 
     /// A database that serves the first `size` records of a log.
@@ -60,6 +92,13 @@ impl Site {
     /// The paths asked for so far.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
+    }
+}
+
+impl Site {
+    /// The bodies posted so far.
+    pub(crate) fn posts(&self) -> Vec<String> {
+        self.posts.lock().unwrap().clone()
     }
 }
 
@@ -82,15 +121,36 @@ fn lookup(log: &Log, size: u64, module: &str) -> Option<Vec<u8>> {
     Some(format!("{id}\n{}\n{}", log.records[id], log.note(size)).into_bytes())
 }
 
-fn converse(stream: &TcpStream, answer: &dyn Fn(&str) -> Reply, seen: &Mutex<Vec<String>>) -> Option<()> {
-    let mut lines = BufReader::new(stream.try_clone().ok()?).lines();
+type Seen<'a> = (&'a Mutex<Vec<String>>, &'a Mutex<Vec<String>>);
+
+fn converse(stream: &TcpStream, answer: &dyn Fn(&str) -> Reply, (requests, posts): Seen<'_>) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
     loop {
-        let first = lines.next()?.ok()?;
+        let first = read_line(&mut reader)?;
         let path = first.split(' ').nth(1)?.to_owned();
-        while !lines.next()?.ok()?.is_empty() {}
-        seen.lock().unwrap().push(path.clone());
+        let mut length = 0;
+        loop {
+            let header = read_line(&mut reader)?.to_ascii_lowercase();
+            match header.strip_prefix("content-length:") {
+                Some(number) => length = number.trim().parse().ok()?,
+                None if header.is_empty() => break,
+                None => {}
+            }
+        }
+        requests.lock().unwrap().push(path.clone());
+        if first.starts_with("POST") {
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            posts.lock().unwrap().push(String::from_utf8(body).unwrap());
+        }
         reply(stream, answer(&path))?;
     }
+}
+
+fn read_line(reader: &mut impl std::io::BufRead) -> Option<String> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+    Some(line.trim_end().to_owned())
 }
 
 /// None if the connection is done with.
