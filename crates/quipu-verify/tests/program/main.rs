@@ -4,7 +4,6 @@
 mod check;
 mod doctor;
 #[path = "../../../verify/tests/hostile/log.rs"]
-#[expect(dead_code, reason = "not every file that shares the log needs all of it")]
 mod log;
 mod lookup;
 mod modules;

@@ -198,3 +198,31 @@ fn wrong_usage_is_told() {
     run(state.path(), &["monitor", "--once", "--metrics", "1"]).ends(2);
     run(state.path(), &["monitor", "--every", "0"]).ends(2);
 }
+
+/// The log grows by thousands of records a second, and with each the monitor has more behind it.
+#[test]
+fn memory_stays_flat_while_a_log_grows() {
+    let (state, view) = (tempdir().unwrap(), View::new(Log::filler(20_000), 20_000));
+    let site = Site::viewing(&view);
+    let more = ["--from-start", "--match", "nobody.test"];
+    let running = Running::started(state.path(), &site, &more);
+    let mut grown = 20_000;
+    let mut grow_for = |seconds: u64| {
+        let end = grown + seconds * GROWTH;
+        while grown < end {
+            let records = (grown..grown + GROWTH / 10).map(|i| record(&format!("filler.test/m{i}"), 'z'));
+            view.grow(records);
+            grown += GROWTH / 10;
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        running.until("all records", |_| memory(state.path()).unwrap()["position"] == end);
+        running.memory_in_use()
+    };
+    let before = grow_for(3);
+    let after = grow_for(GROW_SECONDS);
+    assert!(after < before + 6 * 1024, "{before} KiB, and {after} KiB after {GROW_SECONDS} s");
+    running.stop();
+}
+
+const GROWTH: u64 = 4000;
+const GROW_SECONDS: u64 = 10;

@@ -77,6 +77,13 @@ impl Running {
         assert!(status.unwrap().success());
     }
 
+    /// Memory that the program has in use now, in KiB.
+    pub(crate) fn memory_in_use(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Waits for the end; gives the exit code, none after a signal that kills.
     pub(crate) fn ends(&mut self) -> Option<i32> {
         let began = Instant::now();

@@ -52,6 +52,13 @@ impl View {
         *self.0.lock().unwrap() = (log, size);
     }
 
+    /// Adds records, and serves all that there are.
+    pub(crate) fn grow(&self, records: impl IntoIterator<Item = String>) {
+        let mut view = self.0.lock().unwrap();
+        records.into_iter().for_each(|record| view.0.push(record));
+        view.1 = view.0.size();
+    }
+
     pub(crate) fn answer(&self, path: &str) -> Reply {
         let view = self.0.lock().unwrap();
         honest(&view.0, view.1, path)
