@@ -2,12 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, doctor, evidence, generate, lookup, prove, verify_proof, why};
-use crate::{doctor, generate, lookup};
-use crate::{evidence, generate, lookup, prove, verify_proof};
-use crate::{check, generate, lookup};
-use crate::{check, generate, lookup, why};
-use crate::{generate, lookup, monitor};
+use crate::{check, doctor, evidence, generate, lookup, monitor, prove, verify_proof, why};
 
 /// Checks Go checksum databases, and what came through them, without trusting anything but their keys.
 #[derive(Debug, Parser)]
@@ -35,6 +30,8 @@ pub(crate) enum Command {
     Lookup(lookup::Lookup),
     /// Show who holds which hashes of a module version, and why they differ.
     Why(why::Why),
+    /// Follow a log: check each step, report new versions, and say when it misbehaves or stalls.
+    Monitor(monitor::Monitor),
     /// Write a file that proves every line of a go.sum, or one record, to others.
     Prove(prove::Prove),
     /// Check proof files offline, and a go.sum against them.
@@ -43,12 +40,6 @@ pub(crate) enum Command {
     Doctor(doctor::Doctor),
     /// Check evidence against a database offline.
     Evidence(evidence::Accusations),
-    /// Check every hash of go.sum files or of a module cache against the log.
-    Check(check::Check),
-    /// Show who holds which hashes of a module version, and why they differ.
-    Why(why::Why),
-    /// Follow a log: check each step, report new versions, and say when it misbehaves or stalls.
-    Monitor(monitor::Monitor),
     /// Print a shell's completions of these commands.
     Completions(generate::Completions),
     /// Write the manual pages of these commands.

@@ -39,14 +39,14 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
-        Command::Lookup(args) => lookup::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Prove(args) => prove::run(&args),
-        Command::VerifyProof(args) => verify_proof::run(&args),
-        Command::Evidence(args) => evidence::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Lookup(args) => lookup::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Monitor(args) => monitor::run(&args),
+        Command::Prove(args) => prove::run(&args),
+        Command::VerifyProof(args) => verify_proof::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Evidence(args) => evidence::run(&args),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }
