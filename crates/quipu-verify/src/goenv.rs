@@ -23,7 +23,7 @@ pub(crate) fn settings_command() -> Option<Command> {
 }
 
 /// The go command in an absolute directory of PATH: one that lies in the current directory is nobody's.
-fn find_go() -> Option<PathBuf> {
+pub(crate) fn find_go() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let named = |dir: PathBuf| dir.join(format!("go{}", env::consts::EXE_SUFFIX));
     env::split_paths(&path).filter(|dir| dir.is_absolute()).map(named).find(|file| file.is_file())

@@ -10,6 +10,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::view::{Held, Kind, View};
+use crate::goenv::find_go;
 use crate::local;
 use crate::output::one_line;
 
@@ -40,7 +41,7 @@ pub(super) async fn view(module: &ModuleVersion, downloads: &Path) -> View {
 async fn fetch(module: &ModuleVersion, downloads: &Path) -> Result<Value, String> {
     let dir = downloads.join("direct");
     std::fs::create_dir(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    let mut go = Command::new("go");
+    let mut go = Command::new(find_go().ok_or("there is no go command")?);
     go.args(["mod", "download", "-json", &module.to_string()]).current_dir(&dir);
     go.env("GOPROXY", "direct")
         .env("GONOSUMDB", "*")
