@@ -194,13 +194,11 @@ impl Report {
             if group.replace(finding.group) != Some(finding.group) {
                 text += &format!("{}\n", finding.group.title());
             }
-            text += &format!(
-                "  {:<8} {}\n           {}\n           [{}]\n",
-                finding.severity.word(),
-                finding.what,
-                finding.why,
-                finding.id
-            );
+            let (word, id) = (finding.severity.word(), finding.id);
+            text += &format!("  {word:<8} {}\n", finding.what);
+            for line in wrapped(&format!("{} [{id}]", finding.why)) {
+                text += &format!("           {line}\n");
+            }
             if let Some(repair) = &finding.repair {
                 text += &format!("           $ {repair}\n");
             }
@@ -226,9 +224,27 @@ impl Report {
     }
 }
 
+/// A text in lines for people. What there is and what to do stay on one line each, for copying.
+fn wrapped(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + word.chars().count() < WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
+
+const WIDTH: usize = 100;
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,11 @@
 //! The head that the go command remembers of its database: signed by the right key, and still what the log begins with?
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Result;
 use bytes::Bytes;
-use quipu_note::{VerifierKey, open};
-use quipu_tlog::parse_tree;
-use quipu_verify::{Client, DirState, Error, Fetch, Limits, MemoryState, State, Transport};
+use quipu_verify::{Client, DirState, Error, Fetch, Kind, Limits, MemoryState, Refreshed, State, Transport};
 
 use super::files::{files_below, read_small};
 use super::finding::{Finding, Group, Report, Severity};
@@ -81,9 +79,8 @@ pub(crate) async fn examine(
     if let Some(note) = &note {
         state.replace_latest(None, note)?;
     }
-    let heard = Arc::new(Overheard::new(transport.clone()));
-    let keys = || database.keys().to_vec();
-    let client = match Client::new(keys(), heard.clone(), state.clone(), Limits::default()) {
+    let opened = Client::new(database.keys().to_vec(), transport.clone(), state.clone(), Limits::default());
+    let client = match opened {
         Ok(client) => client,
         Err(error) => {
             report.extend([not_ours(database, kept, &error)]);
@@ -96,28 +93,14 @@ pub(crate) async fn examine(
         return Ok(note.map(|_| state));
     }
     let stored = client.head().map(|head| head.size());
-    let mut outcome = client.latest().await;
-    if outcome.is_ok()
-        && let Some(own) = own_head(database)
-    {
-        heard.say(own);
-        let again = Client::new(keys(), heard.clone(), state.clone(), Limits::default());
-        outcome = match again {
-            Ok(again) => again.latest().await,
-            Err(error) => Err(error),
-        };
-    }
-    match outcome {
-        Ok(head) => {
-            report.extend(relation(database, kept, stored, heard.first_size(database.keys()), head.size()));
+    match compare(database, &client, transport, &state).await {
+        Ok(seen) => {
+            report.extend(relation(database, kept, stored, &seen));
             Ok(Some(state))
         }
         Err(Error::Unavailable(why)) => {
-            report.fail(format_args!(
-                "the head of {}: {}",
-                database.name(),
-                without_credentials(&why.to_string())
-            ));
+            let why = without_credentials(&why.to_string());
+            report.fail(format_args!("the head of {}: {why}", database.name()));
             Ok(None)
         }
         Err(error) => {
@@ -127,16 +110,26 @@ pub(crate) async fn examine(
     }
 }
 
-/// How the remembered head relates to the served one. Both are known to be of one history.
-fn relation(
+/// Compares what go remembers with what is served, and both with what this program remembers from its other commands.
+async fn compare(
     database: &Database,
-    kept: &Kept,
-    stored: Option<u64>,
-    served: Option<u64>,
-    now: u64,
-) -> Option<Finding> {
+    client: &Client,
+    transport: &Arc<dyn Transport>,
+    state: &Arc<MemoryState>,
+) -> Result<Refreshed, Error> {
+    let seen = client.refresh().await?;
+    if let Some(note) = own_head(database) {
+        let saying = Arc::new(Saying { note, way: transport.clone() });
+        let again = Client::new(database.keys().to_vec(), saying, state.clone(), Limits::default())?;
+        again.refresh().await?;
+    }
+    Ok(seen)
+}
+
+/// How the remembered head relates to the served one. Both are known to be of one history.
+fn relation(database: &Database, kept: &Kept, stored: Option<u64>, seen: &Refreshed) -> Option<Finding> {
     let name = database.name();
-    let (stored, served) = (stored?, served.unwrap_or(now));
+    let (stored, served) = (stored?, seen.served.size());
     if served < stored {
         let what = format!("{name} serves a tree of {served} records, and go has seen one of {stored}");
         let why = "the log was rolled back, or a cache in between is old: go does not notice, and gets no \
@@ -148,8 +141,9 @@ fn relation(
             shell_path(&kept.latest)
         )));
     }
-    let what =
-        format!("the tree of {stored} records that go remembers of {name} begins the one of {now} records");
+    let what = format!(
+        "the tree of {stored} records that go remembers of {name} begins the one of {served} records"
+    );
     let why = "this client was not shown another history";
     Some(Finding::new((Group::Heads, Severity::Note), "head-consistent", what, why))
 }
@@ -170,11 +164,17 @@ pub(crate) fn refused(report: &mut Report, database: &Database, kept: &Kept, err
     let name = database.name();
     if let Error::Misbehaved(evidence) = error {
         report.proven(keep_evidence(database, error));
-        let what = format!("{name} has signed two histories: {}", evidence.summary());
-        let why = "it, or whoever has its key, shows different people different logs, or changed what was \
-                   logged. Stop using it, keep the evidence and the remembered head, tell its operators \
-                   and the other users";
-        let finding = Finding::new((Group::Heads, Severity::Problem), "fork", what, why);
+        let (id, why) = match evidence.kind() {
+            Kind::Fork => (
+                "fork",
+                "it, or whoever has its key, shows different people different logs, or changed what was \
+                 logged. Stop using it, keep the evidence and the remembered head, tell its operators and \
+                 the other users",
+            ),
+            _ => ("misbehaviour", "its own signature proves it. Keep the evidence, and tell its operators"),
+        };
+        let what = format!("{name}: {}: {}", evidence.kind().headline(), evidence.summary());
+        let finding = Finding::new((Group::Heads, Severity::Problem), id, what, why);
         report.extend([finding.repair(format!("cp {} .", shell_path(&kept.latest)))]);
         return;
     }
@@ -196,48 +196,18 @@ fn own_head(database: &Database) -> Option<Bytes> {
     DirState::open(database.dir()).ok()?.latest().ok()?
 }
 
-/// A way to a database that remembers the first head it brought, and can be told to say another.
-struct Overheard {
+/// A way to a database that says this head of it.
+struct Saying {
+    note: Bytes,
     way: Arc<dyn Transport>,
-    heads: Mutex<Heads>,
 }
 
-#[derive(Default)]
-struct Heads {
-    first: Option<Bytes>,
-    to_say: Option<Bytes>,
-}
-
-impl Overheard {
-    fn new(way: Arc<dyn Transport>) -> Self {
-        Self { way, heads: Mutex::default() }
-    }
-
-    fn say(&self, note: Bytes) {
-        self.heads.lock().unwrap_or_else(PoisonError::into_inner).to_say = Some(note);
-    }
-
-    /// Number of records of the tree that was served, if it is signed.
-    fn first_size(&self, keys: &[VerifierKey]) -> Option<u64> {
-        let note = self.heads.lock().unwrap_or_else(PoisonError::into_inner).first.clone()?;
-        Some(parse_tree(&open(&note, keys).ok()?.text).ok()?.size)
-    }
-}
-
-impl Transport for Overheard {
+impl Transport for Saying {
     fn get<'a>(&'a self, path: &'a str, max_bytes: usize) -> Fetch<'a> {
-        Box::pin(async move {
-            if path == "/latest"
-                && let Some(note) = self.heads.lock().unwrap_or_else(PoisonError::into_inner).to_say.clone()
-            {
-                return Ok(note);
-            }
-            let body = self.way.get(path, max_bytes).await?;
-            if path == "/latest" {
-                self.heads.lock().unwrap_or_else(PoisonError::into_inner).first.get_or_insert(body.clone());
-            }
-            Ok(body)
-        })
+        if path == "/latest" {
+            return Box::pin(std::future::ready(Ok(self.note.clone())));
+        }
+        self.way.get(path, max_bytes)
     }
 }
 
