@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, doctor, evidence, generate, lookup, monitor, prove, verify_proof, why};
+use crate::{audit, check, doctor, evidence, generate, lookup, monitor, prove, verify_proof, why};
 
 /// Checks Go checksum databases, and what came through them, without trusting anything but their keys.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Check every hash of go.sum files or of a module cache against the log.
     Check(check::Check),
+    /// Check every record and tile of a log against its signed head.
+    Audit(audit::Audit),
     /// Look a module version up and prove that the log holds it.
     Lookup(lookup::Lookup),
     /// Show who holds which hashes of a module version, and why they differ.

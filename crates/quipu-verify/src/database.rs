@@ -47,6 +47,11 @@ impl Target {
         Duration::from_secs(self.timeout)
     }
 
+    /// How often an answer is asked for that may only just now not be had.
+    pub(crate) const fn tries(&self) -> u32 {
+        if self.offline { 1 } else { 3 }
+    }
+
     /// The value of `--proxy`, else that of GOPROXY.
     pub(crate) fn goproxy(&self) -> Option<String> {
         self.proxy.clone().or_else(|| go_env("GOPROXY"))
@@ -78,6 +83,8 @@ pub(crate) struct Database {
     keys: Vec<VerifierKey>,
     name: String,
     transport: Arc<dyn Transport>,
+    /// The directory that it is in, if it is not reached over a network.
+    files: Option<PathBuf>,
     dir: PathBuf,
 }
 
@@ -91,7 +98,9 @@ impl Database {
         let key = key_of(&named)?;
         let dir = state_root(target)?.join(named.name());
         let transport = transport(&named, target)?;
-        Ok(Self { keys: vec![key], name: named.name().to_owned(), transport, dir })
+        let files = named.url().filter(|url| url.scheme() == "file");
+        let files = files.and_then(|url| url.as_str().strip_prefix("file://")).map(PathBuf::from);
+        Ok(Self { keys: vec![key], name: named.name().to_owned(), transport, files, dir })
     }
 
     /// The name of the database.
@@ -107,6 +116,11 @@ impl Database {
     /// The way to it.
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
         &self.transport
+    }
+
+    /// The directory that it is in, if it is one.
+    pub(crate) fn files(&self) -> Option<&std::path::Path> {
+        self.files.as_deref()
     }
 
     /// The directory for what is remembered of it.

@@ -1,5 +1,6 @@
 //! The `quipu-verify` program: checks Go checksum databases without trusting them.
 
+mod audit;
 mod check;
 mod cli;
 mod database;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
+        Command::Audit(args) => audit::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Lookup(args) => lookup::run(&args),
         Command::Why(args) => why::run(&args),

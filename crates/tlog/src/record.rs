@@ -73,10 +73,7 @@ pub fn split_records(body: &[u8], count: u16) -> Result<Vec<&str>, RecordsError>
         if rest.is_empty() {
             return Err(RecordsError::TooFew { got: i });
         }
-        let text = match rest.windows(2).position(|pair| pair == b"\n\n") {
-            Some(end) => &rest[..=end],
-            None => rest,
-        };
+        let text = rest.get(..blank_line(rest)).unwrap_or(rest);
         rest = rest.get(text.len() + 1..).unwrap_or_default();
         texts.push(record_text(text).ok_or(RecordsError::Malformed { at: i })?);
     }
@@ -96,16 +93,34 @@ fn parse(message: &[u8]) -> Option<Record<'_>> {
 }
 
 fn record_text(text: &[u8]) -> Option<&str> {
-    let mut last = 0;
-    for byte in text {
-        let blank_line = *byte == b'\n' && last == b'\n';
-        let control = *byte < 0x20 && *byte != b'\n';
-        if blank_line || control {
-            return None;
+    // Looks at all bytes, whatever it finds: without a way out in the middle this takes many of them at a time.
+    let control = text.iter().fold(false, |control, byte| control | (*byte < 0x20 && *byte != b'\n'));
+    let whole = blank_line(text) == text.len() && text.ends_with(b"\n");
+    if control || !whole { None } else { std::str::from_utf8(text).ok() }
+}
+
+/// Where a record ends that is followed by a blank line: after the first LF that another one follows. The whole length
+/// if there is none.
+fn blank_line(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(end) = text.get(at..).and_then(line_feed) {
+        at += end + 1;
+        if text.get(at) == Some(&b'\n') {
+            return at;
         }
-        last = *byte;
     }
-    if last == b'\n' { std::str::from_utf8(text).ok() } else { None }
+    text.len()
+}
+
+/// The place of the first LF.
+fn line_feed(text: &[u8]) -> Option<usize> {
+    let (chunks, rest) = text.as_chunks::<32>();
+    for (i, chunk) in chunks.iter().enumerate() {
+        if chunk.iter().fold(false, |found, byte| found | (*byte == b'\n')) {
+            return Some(32 * i + chunk.iter().position(|byte| *byte == b'\n')?);
+        }
+    }
+    Some(32 * chunks.len() + rest.iter().position(|byte| *byte == b'\n')?)
 }
 
 /// Bytes are not a record, or do not begin with one.
@@ -148,3 +163,37 @@ impl fmt::Display for RecordsError {
 }
 
 impl std::error::Error for RecordsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Byte by byte, as the rule is written.
+    fn is_record(text: &[u8]) -> bool {
+        let control = text.iter().any(|byte| *byte < 0x20 && *byte != b'\n');
+        let blank = text.windows(2).any(|pair| pair == b"\n\n");
+        text.ends_with(b"\n") && !control && !blank && std::str::from_utf8(text).is_ok()
+    }
+
+    fn text() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            6 => "[a-z ]{0,40}".prop_map(String::into_bytes),
+            6 => Just(b"\n".to_vec()),
+            1 => any::<char>().prop_map(|c| c.to_string().into_bytes()),
+            1 => any::<u8>().prop_map(|byte| vec![byte]),
+        ];
+        prop::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn many_bytes_at_a_time_are_looked_at_like_single_ones(text in text()) {
+            prop_assert_eq!(is_record_text(&text), is_record(&text));
+            let end = text.windows(2).position(|pair| pair == b"\n\n").map_or(text.len(), |end| end + 1);
+            prop_assert_eq!(blank_line(&text), end);
+        }
+    }
+}

@@ -1,10 +1,14 @@
 //! The timeline: the latest head seen, which only ever grows, and only by proof.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use quipu_note::VerifierKey;
-use quipu_tlog::{Hash, Node, OutOfRange, consistency_nodes, prove_consistency, tree_nodes, tree_root};
+use quipu_tlog::{
+    Hash, HashReader, Node, OutOfRange, ReadError, consistency_nodes, prove_consistency, tree_nodes,
+    tree_root,
+};
 
 use crate::error::Error;
 use crate::evidence::Evidence;
@@ -110,37 +114,80 @@ impl Timeline {
 
     /// Checks that the newer tree begins with the older one, from authenticated tiles of the newer.
     async fn check(&self, tiles: &Ways, older: &SignedHead, newer: &SignedHead) -> Result<(), Error> {
-        if older.tree() == newer.tree() || (older.size() == 0 && newer.size() > 0) {
-            return Ok(());
-        }
+        let Some(what) = comparison(older, newer) else { return Ok(()) };
         if older.size() == newer.size() {
-            return Err(self.accuse(older, newer, newer.tree().root, Vec::new()));
+            return Err(same_size(&self.keys, older, newer));
         }
-        let what = format!("checking tree#{} against tree#{}", older.size(), newer.size());
         let nodes = fork_nodes(older.size(), newer.size()).map_err(|e| Error::unproven(&what, e))?;
         let proven = tiles.read_anywhere(newer, &nodes, &what).await?;
-        let implied = tree_root(older.size(), &proven.hashes).map_err(|e| Error::unproven(&what, e))?;
-        if implied == older.tree().root {
-            tiles.keep(&proven);
-            return Ok(());
-        }
-        let proof = prove_consistency(newer.size(), older.size(), &proven.hashes)
-            .map_err(|e| Error::unproven(&what, e))?;
-        Err(self.accuse(older, newer, implied, proof))
-    }
-
-    /// Accuses only with evidence that a third person would accept.
-    fn accuse(&self, older: &SignedHead, newer: &SignedHead, implied: Hash, proof: Vec<Hash>) -> Error {
-        let notes = (older.note().clone(), newer.note().clone());
-        match Evidence::prove(&self.keys, notes, implied, proof) {
-            Ok(evidence) => Error::Misbehaved(Arc::new(evidence)),
-            Err(why) => Error::unproven("comparing signed trees", why),
-        }
+        compare(&self.keys, older, newer, &proven.hashes)?;
+        tiles.keep(&proven);
+        Ok(())
     }
 
     /// A panic elsewhere cannot leave the pointer half-written.
     fn lock(&self) -> MutexGuard<'_, Option<Arc<SignedHead>>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What comparing two trees is called; none if there is nothing to compare.
+fn comparison(older: &SignedHead, newer: &SignedHead) -> Option<String> {
+    let trivial = older.tree() == newer.tree() || (older.size() == 0 && newer.size() > 0);
+    (!trivial).then(|| format!("checking tree#{} against tree#{}", older.size(), newer.size()))
+}
+
+/// Checks that the newer tree begins with the older one, from hashes of the newer that are authenticated.
+pub(crate) fn compare<R>(
+    keys: &[VerifierKey],
+    older: &SignedHead,
+    newer: &SignedHead,
+    hashes: &R,
+) -> Result<(), Error>
+where
+    R: HashReader<Error: fmt::Display>,
+{
+    let Some(what) = comparison(older, newer) else { return Ok(()) };
+    if older.size() == newer.size() {
+        return Err(same_size(keys, older, newer));
+    }
+    let unproven = |e: ReadError<R::Error>| Error::unproven(&what, e);
+    let implied = tree_root(older.size(), hashes).map_err(unproven)?;
+    if implied == older.tree().root {
+        return Ok(());
+    }
+    let proof = prove_consistency(newer.size(), older.size(), hashes).map_err(unproven)?;
+    Err(accuse(keys, older, newer, (implied, proof)))
+}
+
+/// Checks two trees of which no hashes are needed to see that they contradict each other.
+pub(crate) fn compare_sizes(
+    keys: &[VerifierKey],
+    older: &SignedHead,
+    newer: &SignedHead,
+) -> Result<(), Error> {
+    if older.size() == newer.size() && older.tree() != newer.tree() {
+        return Err(same_size(keys, older, newer));
+    }
+    Ok(())
+}
+
+/// The error of two trees of one size that are not the same.
+fn same_size(keys: &[VerifierKey], older: &SignedHead, newer: &SignedHead) -> Error {
+    accuse(keys, older, newer, (newer.tree().root, Vec::new()))
+}
+
+/// Accuses only with evidence that a third person would accept.
+fn accuse(
+    keys: &[VerifierKey],
+    older: &SignedHead,
+    newer: &SignedHead,
+    (implied, proof): (Hash, Vec<Hash>),
+) -> Error {
+    let notes = (older.note().clone(), newer.note().clone());
+    match Evidence::prove(keys, notes, implied, proof) {
+        Ok(evidence) => Error::Misbehaved(Arc::new(evidence)),
+        Err(why) => Error::unproven("comparing signed trees", why),
     }
 }
 

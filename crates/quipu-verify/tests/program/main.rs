@@ -1,6 +1,7 @@
 //! The program against databases on loopback, honest ones and liars: what it prints, and how it ends.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod audit;
 mod check;
 mod doctor;
 #[path = "../../../verify/tests/hostile/log.rs"]

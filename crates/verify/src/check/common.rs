@@ -8,6 +8,12 @@ use std::ops::ControlFlow;
 /// The length of the key of a record, if it is surely good: two lines for one plain path and version, no `+` in the
 /// version, no `gopkg.in` path, nothing near the odd rules.
 pub(super) fn key_len(text: &[u8]) -> Option<usize> {
+    let (key_len, record_len) = first(text)?;
+    (record_len == text.len()).then_some(key_len)
+}
+
+/// The lengths of the key and of the whole record with which a text begins, if that record is surely good.
+pub(super) fn first(text: &[u8]) -> Option<(usize, usize)> {
     let path_len = text.iter().position(|b| *b == b' ')?;
     let (path, rest) = text.split_at_checked(path_len)?;
     let rest = rest.get(1..)?;
@@ -22,7 +28,7 @@ pub(super) fn key_len(text: &[u8]) -> Option<usize> {
         (Some(path), version) => path == version,
         (None, version) => matches!(version, b"0" | b"1"),
     };
-    (rest.is_empty() && agree).then_some(key_len)
+    agree.then_some((key_len, text.len() - rest.len()))
 }
 
 /// What follows a well-formed hash in canonical base64 and a line feed.

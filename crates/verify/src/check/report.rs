@@ -51,6 +51,22 @@ pub enum Fault {
         /// Bytes that there are.
         bytes: usize,
     },
+    /// A tile cannot be what it should be: too long, or no records in the form that they have in a tile.
+    Body {
+        /// The tile.
+        tile: Tile,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A hash tile does not hash to its entry in the tile above, which is right, and neither does what is below it.
+    Parent {
+        /// The tile.
+        tile: Tile,
+        /// The tile above it.
+        above: Tile,
+        /// The entry of that one.
+        entry: u16,
+    },
     /// Records and tiles contradict each other and neither leads to the signed root: which is wrong cannot be told.
     Contradiction {
         /// The tile; of level 0 if the other side is a record.
@@ -91,6 +107,11 @@ impl fmt::Display for Fault {
             Self::Short { tile, bytes } => {
                 write!(f, "{tile}: {bytes} bytes, want {}", tile.hash_bytes())
             }
+            Self::Body { tile, why } => write!(f, "{tile}: {why}"),
+            Self::Parent { tile, above, entry } => write!(
+                f,
+                "{tile}: does not hash to entry {entry} of {above}, which is signed, and neither does what is below it"
+            ),
             Self::Contradiction { tile, entry } => write!(
                 f,
                 "{tile}: entry {entry} ({}) contradicts what it is the hash of, and the signed root supports neither",
@@ -102,6 +123,20 @@ impl fmt::Display for Fault {
                 computed.size, computed.root
             ),
             Self::Size { records, signed } => write!(f, "{records} records, the signed tree has {signed}"),
+        }
+    }
+}
+
+impl Fault {
+    /// For sorting: the first record that it is about, things that are about the whole log first.
+    pub(crate) fn place(&self) -> u64 {
+        let first = |tile: &Tile, entry: u16| tile.node(entry).map_or(0, |node| node.first_leaf());
+        match self {
+            Self::Rule { record, .. } | Self::Time { record, .. } | Self::Record { record } => *record,
+            Self::Duplicate { second, .. } => *second,
+            Self::Entry { tile, entry } | Self::Contradiction { tile, entry } => first(tile, *entry),
+            Self::Short { tile, .. } | Self::Body { tile, .. } | Self::Parent { tile, .. } => first(tile, 0),
+            Self::Root { .. } | Self::Size { .. } => 0,
         }
     }
 }

@@ -13,6 +13,14 @@ pub trait Rules: Sync {
     /// # Errors
     /// What is wrong with the record, in a few words.
     fn key<'a>(&self, text: &'a [u8]) -> Result<&'a [u8], String>;
+
+    /// A short cut: the lengths of the key and of the whole record with which a text begins, if the rules tell without
+    /// looking for a blank line. None says nothing; what it gives must be a good record with that key, and hold no blank
+    /// line and no control character but LF.
+    fn first(&self, text: &[u8]) -> Option<(usize, usize)> {
+        let _ = text;
+        None
+    }
 }
 
 /// The rules of a Go checksum database: exactly two go.sum lines, the zip's before the go.mod's, for one canonical path
@@ -26,6 +34,10 @@ impl Rules for GoSum {
             Some(key) => Ok(key),
             None => by_full_rules(text),
         }
+    }
+
+    fn first(&self, text: &[u8]) -> Option<(usize, usize)> {
+        common::first(text)
     }
 }
 

@@ -1,0 +1,83 @@
+//! What an audit finds wrong, collected from many threads.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use quipu_tlog::{Hash, Tile};
+
+use crate::check::Fault;
+
+/// Something wrong with a log, and what shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub fault: Fault,
+    /// The tiles that show it, as they were served: the wrong one first, then what it contradicts.
+    pub served: Vec<(Tile, Bytes)>,
+}
+
+/// All findings so far: the first ones whole, of the others their number.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    found: Mutex<Found>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    pub(super) findings: Vec<Finding>,
+    pub(super) more: u64,
+    /// Records that could not be checked because a tile above them is wrong beyond repair.
+    pub(super) unchecked: u64,
+}
+
+impl Findings {
+    pub(super) fn add(&self, fault: Fault, served: Vec<(Tile, Bytes)>) {
+        let mut found = self.lock();
+        let finding = Finding { fault, served };
+        if found.findings.contains(&finding) {
+            return;
+        }
+        if found.findings.len() < MAX_FINDINGS { found.findings.push(finding) } else { found.more += 1 }
+    }
+
+    /// One fault for each entry in which a hash tile differs from what it must be.
+    pub(super) fn add_entries(&self, tile: Tile, served: &Bytes, right: &[u8]) {
+        for entry in differences(served, right) {
+            self.add(Fault::Entry { tile, entry }, vec![(tile, served.clone())]);
+        }
+    }
+
+    pub(super) fn add_unchecked(&self, records: u64) {
+        self.lock().unchecked += records;
+    }
+
+    /// Counts findings that are not looked into.
+    pub(super) fn add_more(&self, more: u64) {
+        self.lock().more += more;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let found = self.lock();
+        found.findings.is_empty() && found.unchecked == 0
+    }
+
+    /// All of them, in the order of the log.
+    pub(super) fn take(&self) -> Found {
+        let mut found = std::mem::take(&mut *self.lock());
+        found.findings.sort_by_key(|finding| finding.fault.place());
+        found
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The places at which two tile bodies differ.
+pub(super) fn differences<'a>(a: &'a [u8], b: &'a [u8]) -> impl Iterator<Item = u16> + 'a {
+    let entries = a.chunks(Hash::SIZE).zip(b.chunks(Hash::SIZE));
+    (0_u16..).zip(entries).filter(|(_, (a, b))| a != b).map(|(entry, _)| entry)
+}
+
+/// Findings kept whole; more than anybody wants to read.
+const MAX_FINDINGS: usize = 64;
