@@ -62,6 +62,13 @@ impl Judges {
         if refused { Verdict::Refused } else { Verdict::Accepted }
     }
 
+    /// Our own, of the whole log. It remembers what it audited before, so that the log is followed as it grows.
+    pub(crate) fn audit(&self, url: &str) -> Verdict {
+        let mut audit = command(&self.ours);
+        audit.args(["audit", "--db", &format!("{} {url}", log::key()), "--state"]).arg(self.dir.path());
+        judge(&mut audit, |out, _| out.starts_with("good: "))
+    }
+
     /// The whole tree of the C2SP view.
     pub(crate) fn fsck(&self, url: &str) -> Verdict {
         let key = self.dir.path().join("log.pub");

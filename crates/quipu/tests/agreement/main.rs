@@ -63,6 +63,7 @@ fn honest_answers_convince_everybody_and_tampered_ones_nobody() {
         let sums = log::go_sum(place.dir.path(), &asked);
         assert_eq!(judges.go(&server.url, &sums), Verdict::Accepted, "gosumcheck, {size} records");
         assert_eq!(judges.ours(&server.url, &asked), Verdict::Accepted, "quipu-verify, {size} records");
+        assert_eq!(judges.audit(&server.url), Verdict::Accepted, "quipu-verify audit, {size} records");
         assert_eq!(judges.fsck(&server.url), Verdict::Accepted, "fsck, {size} records");
         tampered(&judges, &place, &server, size);
     }
@@ -84,7 +85,7 @@ fn tampered(judges: &Judges, place: &Place, server: &Server, size: u64) {
 }
 
 #[test]
-fn a_damaged_tile_view_is_noticed_by_fsck() {
+fn damaged_tiles_are_noticed() {
     let Some(judges) = Judges::find() else { return };
     let place = Place::new();
     place.grow(0..600);
@@ -93,4 +94,5 @@ fn a_damaged_tile_view_is_noticed_by_fsck() {
     assert_eq!(http.get("/tile/0/000").unwrap().0, 200);
     let meddler = Meddler::new(&server.url, meddler::Kind::TileBit);
     assert_eq!(judges.fsck(&meddler.url), Verdict::Refused);
+    assert_eq!(judges.audit(&meddler.url), Verdict::Refused);
 }

@@ -1,10 +1,11 @@
-//! Measures `quipu-verify audit` of logs in files beside the bare hash and a straightforward Go program, in turns in one
-//! run, and prints a table of ratios.
+//! Measures `quipu-verify`: audits of logs in files beside the bare hash and a straightforward Go program, in turns in one
+//! run, a check from memory, its start. Prints a table of ratios.
 //!
-//! `audit_bench --program QUIPU-VERIFY --goaudit GOAUDIT --dir DIR [--turns N] [--rows PART]`; `tools/bench audit` builds
+//! `verify_bench --program QUIPU-VERIFY --goaudit GOAUDIT --dir DIR [--turns N] [--rows PART]`; `tools/bench verify` builds
 //! all and runs it.
 #![expect(clippy::print_stdout, reason = "prints what it measures")]
 
+mod check;
 mod log;
 #[path = "../../../quipu/examples/bench/report.rs"]
 #[expect(dead_code, reason = "shared with a program that needs more of it")]
@@ -52,6 +53,8 @@ fn main() -> io::Result<ExitCode> {
     bench.million()?;
     bench.ten_millions()?;
     bench.incremental()?;
+    bench.check()?;
+    bench.start()?;
     println!("{}", bench.report.table());
     Ok(if bench.report.falls_short() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -127,6 +130,40 @@ impl Bench {
         let detail = "after an audit of 1 M".to_owned();
         self.report.add("audit of 1,000 new records", (median(took), " ms"), Goal::None, detail);
         fs::remove_dir_all(log)
+    }
+
+    /// A go.sum that was checked before.
+    fn check(&mut self) -> io::Result<()> {
+        if !self.wanted("check") {
+            return Ok(());
+        }
+        let dir = self.dir.join("warm-check");
+        for (size, name) in [(MILLION, "1 M"), (72 * MILLION, "72 M")] {
+            let _ = fs::remove_dir_all(&dir);
+            let took = check::warm(&self.program, &dir, size, 3 * self.turns).map_err(io::Error::other)?;
+            let detail = "offline, a log that it remembers".to_owned();
+            let row = format!("check of 500 lines, log of {name}");
+            self.report.add(&row, (median(took), " ms"), Goal::Most(100.0, 100.0), detail);
+        }
+        fs::remove_dir_all(dir)
+    }
+
+    /// What it costs to have the program at all.
+    fn start(&mut self) -> io::Result<()> {
+        if !self.wanted("program") {
+            return Ok(());
+        }
+        let megabytes = fs::metadata(&self.program)?.len() as f64 / 1e6;
+        self.report.add("size of the program", (megabytes, " MB"), Goal::Most(15.0, 15.0), String::new());
+        let mut took = Vec::new();
+        for _ in 0..10 * self.turns {
+            let begun = Instant::now();
+            Command::new(&self.program).arg("--version").stdout(Stdio::null()).status()?;
+            took.push(begun.elapsed().as_secs_f64() * 1000.0);
+        }
+        let detail = "--version, from start to end".to_owned();
+        self.report.add("start of the program", (median(took), " ms"), Goal::Most(10.0, 10.0), detail);
+        Ok(())
     }
 
     /// Audits all of a log, or what is new of it.

@@ -1,14 +1,8 @@
-//! How long `quipu-verify check` takes for a go.sum of 500 lines whose answers are remembered.
-//!
-//! `cargo build --release -p quipu-verify-cli && cargo run --release -p quipu-verify-cli --example warm_check -- DIR [RECORDS]`
-//!
-//! Makes a log of that many records, of which it keeps in DIR only what a client that has checked the 250 modules of
-//! `DIR/go.sum` before would remember, and runs the program beside it 21 times.
-#![expect(clippy::print_stdout, reason = "prints what it measures")]
+//! A go.sum of 500 lines whose answers are remembered, and the log behind it, of which only that much is kept.
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -19,22 +13,12 @@ use quipu_tlog::{Frontier, Hash, Node, Tile, TileLevel, TilePlan, Tree, format_t
 use quipu_verify::{DirState, State as _};
 use zeroize::Zeroizing;
 
-fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
-    let dir = PathBuf::from(args.next().context("want a directory")?);
-    let size: u64 = args.next().map_or(Ok(1_000_000), |size| size.parse())?;
+/// Milliseconds of each of `turns` runs of `check`, for a log of `size` records. In `dir` is then what a client remembers
+/// that has checked the go.sum before.
+pub(crate) fn warm(program: &Path, dir: &Path, size: u64, turns: usize) -> Result<Vec<f64>> {
     let signer = SignerKey::from_seed("sum.example.test".parse()?, &Zeroizing::new([7; 32]));
-    remember(&dir, size, &signer)?;
-    let example = std::env::current_exe()?;
-    let program = example.ancestors().nth(2).context("no build directory")?.join("quipu-verify");
-    let mut times = Vec::new();
-    for _ in 0..21 {
-        times.push(run(&program, &dir, &signer.verifier().to_string())?);
-    }
-    times.sort_by(f64::total_cmp);
-    let [first, .., last] = times.as_slice() else { return Ok(()) };
-    println!("{size} records: median {:.1} ms, {first:.1} to {last:.1} ms", times[times.len() / 2]);
-    Ok(())
+    remember(dir, size, &signer)?;
+    (0..turns).map(|_| run(program, dir, &signer.verifier().to_string())).collect()
 }
 
 /// Milliseconds of one run, which must find everything good.
