@@ -45,6 +45,7 @@ fn scripts() -> PathBuf {
 
 stories! {
     altered_mod
+    auditor
     backup
     cached_only
     differing_mod

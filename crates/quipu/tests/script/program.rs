@@ -22,8 +22,7 @@ pub(crate) struct Ended {
 
 /// A command with nothing in its environment but `env` and what every program needs.
 pub(crate) fn command(program: &str, env: &BTreeMap<String, String>) -> Command {
-    let program = if program == "quipu" { env!("CARGO_BIN_EXE_quipu") } else { program };
-    let mut command = Command::new(program);
+    let mut command = Command::new(find(program));
     command.env_clear();
     for name in ["PATH", "LD_LIBRARY_PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"] {
         if let Some(value) = std::env::var_os(name) {
@@ -32,6 +31,24 @@ pub(crate) fn command(program: &str, env: &BTreeMap<String, String>) -> Command 
     }
     command.envs(env);
     command
+}
+
+/// The programs under test lie side by side.
+fn find(program: &str) -> PathBuf {
+    let quipu = Path::new(env!("CARGO_BIN_EXE_quipu"));
+    match program {
+        "quipu" => quipu.to_owned(),
+        "quipu-verify" => {
+            let verifier = quipu.with_file_name(program);
+            assert!(
+                verifier.exists(),
+                "{} is not built: cargo build -p quipu-verify-cli",
+                verifier.display()
+            );
+            verifier
+        }
+        other => other.into(),
+    }
 }
 
 /// Runs a command to its end. Its output goes through files in `scratch`, so that nothing waits for a reader.
