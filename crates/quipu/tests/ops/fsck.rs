@@ -7,7 +7,7 @@ use quipu_ledger::{Notes, Round, Store as _};
 use quipu_note::{Note, SignerKey, sign};
 use quipu_rocks::RocksStore;
 use quipu_tlog::{Hash, Tree, format_checkpoint, format_tree};
-use quipu_verify::Evidence;
+use quipu_verify::{Evidence, Finding};
 
 use crate::{Place, append, quipu, stderr, stdout};
 
@@ -85,7 +85,8 @@ fn two_signed_histories_are_proven() {
     let told = format!("MISBEHAVIOUR PROVEN, the evidence is in {}: ", kept.display());
     assert!(stdout(&output).contains(&told), "{}", stdout(&output));
     let evidence: Evidence = fs::read_to_string(&kept).unwrap().parse().unwrap();
-    let fork = evidence.check(&[key.verifier().clone()]).unwrap();
+    let finding = evidence.check(&[key.verifier().clone()]).unwrap();
+    let Finding::Fork(fork) = finding else { panic!("{finding}") };
     assert_eq!((fork.older.size, fork.older.root), (3, Hash::from_bytes([7; 32])));
     assert!(fork.newer.size > 3);
 
