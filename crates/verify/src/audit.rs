@@ -18,6 +18,7 @@ mod reader;
 mod run;
 mod runs;
 mod siphash;
+mod sorter;
 mod source;
 mod state;
 mod twins;

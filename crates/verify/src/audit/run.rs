@@ -1,7 +1,6 @@
 //! The steps of an audit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::{fmt, io, thread};
 
 use quipu_note::VerifierKey;
@@ -12,7 +11,8 @@ use super::findings::{Finding, Findings};
 use super::leaves::Leaves;
 use super::parallel::parallel;
 use super::reader::{Reader, Trouble};
-use super::runs::{Key, Twins};
+use super::runs::Twins;
+use super::sorter::Sorter;
 use super::source::Source;
 use super::state::AuditState;
 use super::twins::{MAX_SUSPECTS, Recheck};
@@ -226,18 +226,15 @@ impl<R: Rules> Run<'_, R> {
             secret: state.secret,
             from: state.done,
         };
-        let expected = usize::try_from(end - state.done).unwrap_or(0);
-        let keys: Mutex<Vec<Key>> = Mutex::new(Vec::with_capacity(expected));
+        let sorter = Sorter::default();
         parallel(self.options.threads, range, |n| {
-            let found = leaves.check(n)?;
-            keys.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&found);
+            sorter.add(&leaves.check(n)?);
             let new = end.min((n + 1) * width) - leaves.from.max(n * width);
             let done = done.fetch_add(new, Ordering::Relaxed) + new;
             (self.progress)(Progress { known, done, total });
             Ok(())
         })?;
-        let mut keys = keys.into_inner().unwrap_or_else(PoisonError::into_inner);
-        state.runs.add(&mut keys, self.options.threads.min(MAX_SORTERS)).map_err(kept_keys)
+        state.runs.add(&sorter.finish()).map_err(kept_keys)
     }
 
     /// Authenticates the tiles above a range of level-0 tiles, from the top down.
@@ -272,7 +269,5 @@ fn kept_keys(error: io::Error) -> Error {
     Error::state("keys of the records", error)
 }
 
-/// Threads that sort; more gain nothing.
-const MAX_SORTERS: usize = 16;
 /// The highest level of hash tiles.
 const MAX_LEVEL: u8 = 7;

@@ -5,10 +5,10 @@
 //! larger. So every key is compared with every other one, the memory needed does not depend on the log, and little is
 //! written when little is new.
 
-use std::collections::BinaryHeap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::{cmp, thread};
 
 /// A key: its hash and the index of its record.
@@ -70,17 +70,13 @@ impl Runs {
         *self = Self { next, ..earlier };
     }
 
-    /// Adds keys as a loose run, durably.
-    pub(super) fn add(&mut self, keys: &mut [Key], threads: usize) -> io::Result<()> {
-        if keys.is_empty() {
+    /// Adds keys, in pieces of which each is sorted, as a loose run, durably.
+    pub(super) fn add(&mut self, pieces: &[Vec<Key>]) -> io::Result<()> {
+        if pieces.iter().all(Vec::is_empty) {
             return Ok(());
         }
-        let part = keys.len().div_ceil(threads.max(1));
-        thread::scope(|scope| {
-            keys.chunks_mut(part).for_each(|part| drop(scope.spawn(|| part.sort_unstable())));
-        });
-        let parts = keys.chunks(part).map(|part| part.iter().copied().map(Ok)).collect();
-        let run = self.write(Merge::new(parts)?, &mut |_| {})?;
+        let blocks = pieces.iter().map(|piece| piece.chunks(BLOCK).map(|block| Ok(block.to_vec())));
+        let run = self.write(Merge::new(blocks), &mut |_| {})?;
         self.loose.push(run);
         if self.loose.len() > MAX_LOOSE {
             let all = std::mem::take(&mut self.loose);
@@ -136,10 +132,11 @@ impl Runs {
         for settled in &self.settled {
             let mut file = File::open(self.path(*settled))?;
             for run in runs {
-                for key in self.read(*run)? {
-                    let key = key?;
-                    for record in find(&mut file, settled.keys, key.hash)? {
-                        twins((record.min(key.record), record.max(key.record)));
+                for block in self.read(*run)? {
+                    for key in block? {
+                        for record in find(&mut file, settled.keys, key.hash)? {
+                            twins((record.min(key.record), record.max(key.record)));
+                        }
                     }
                 }
             }
@@ -149,39 +146,57 @@ impl Runs {
 
     fn compare(&self, run: Run, twins: &mut impl FnMut(Twins)) -> io::Result<()> {
         let mut neighbours = Neighbours::default();
-        self.read(run)?.try_for_each(|key| neighbours.follow(key?, twins))
+        self.read(run)?
+            .try_for_each(|block| block?.into_iter().try_for_each(|key| neighbours.follow(key, twins)))
     }
 
     fn merge(&mut self, runs: &[Run], twins: &mut impl FnMut(Twins)) -> io::Result<Run> {
         let readers = runs.iter().map(|run| self.read(*run)).collect::<io::Result<Vec<_>>>()?;
-        self.write(Merge::new(readers)?, twins)
+        self.write(Merge::new(readers), twins)
     }
 
+    /// Writes blocks of keys, which a thread of its own gets ready.
     fn write(
         &mut self,
-        keys: impl Iterator<Item = io::Result<Key>>,
+        blocks: impl Iterator<Item = io::Result<Vec<Key>>> + Send,
         twins: &mut impl FnMut(Twins),
     ) -> io::Result<Run> {
         let mut run = Run { number: self.next, keys: 0, distinct: true };
         self.next += 1;
-        let mut file = BufWriter::with_capacity(BUFFER, File::create(self.path(run))?);
+        let mut file = File::create(self.path(run))?;
         let mut neighbours = Neighbours::default();
-        for key in keys {
-            let key = key?;
-            neighbours.follow(key, &mut |found| {
-                run.distinct = false;
-                twins(found);
-            })?;
-            file.write_all(&key.to_bytes())?;
-            run.keys += 1;
-        }
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        let mut bytes = Vec::new();
+        thread::scope(|scope| {
+            let (ready, to_write) = mpsc::sync_channel(BLOCKS_READY);
+            scope.spawn(move || {
+                // In vain if writing has failed.
+                for block in blocks {
+                    if ready.send(block).is_err() {
+                        break;
+                    }
+                }
+            });
+            for block in to_write {
+                bytes.clear();
+                for key in block? {
+                    neighbours.follow(key, &mut |found| {
+                        run.distinct = false;
+                        twins(found);
+                    })?;
+                    bytes.extend_from_slice(&key.to_bytes());
+                    run.keys += 1;
+                }
+                file.write_all(&bytes)?;
+            }
+            io::Result::Ok(())
+        })?;
+        file.sync_all()?;
         Ok(run)
     }
 
     fn read(&self, run: Run) -> io::Result<Reader> {
         let file = File::open(self.path(run))?;
-        Ok(Reader { file, left: run.keys, buffer: Vec::new(), at: 0 })
+        Ok(Reader { file, left: run.keys, buffer: Vec::new() })
     }
 
     fn path(&self, run: Run) -> PathBuf {
@@ -193,6 +208,11 @@ impl Key {
     /// Bytes of a key in a file: the hash, then the index, little-endian.
     const SIZE: usize = 16;
 
+    /// A number by which keys are in order: one comparison takes less time than two.
+    pub(super) fn order(&self) -> u128 {
+        u128::from(self.hash) << 64 | u128::from(self.record)
+    }
+
     fn to_bytes(self) -> [u8; Self::SIZE] {
         (u128::from(self.record) << 64 | u128::from(self.hash)).to_le_bytes()
     }
@@ -203,33 +223,31 @@ impl Key {
     }
 }
 
-/// Reads the keys of a run in order.
+/// Reads the keys of a run in order, block by block.
 struct Reader {
     file: File,
-    /// Keys not yet in the buffer.
+    /// Keys not yet read.
     left: u64,
     buffer: Vec<u8>,
-    /// Bytes of the buffer that were handed out.
-    at: usize,
 }
 
 impl Iterator for Reader {
-    type Item = io::Result<Key>;
+    type Item = io::Result<Vec<Key>>;
 
-    fn next(&mut self) -> Option<io::Result<Key>> {
-        if self.at == self.buffer.len() {
-            let keys = self.left.min((BUFFER / Key::SIZE) as u64);
-            self.left -= keys;
-            self.at = 0;
-            // At most as long as a buffer.
-            self.buffer.resize(keys as usize * Key::SIZE, 0);
-            if let Err(error) = self.file.read_exact(&mut self.buffer) {
-                return Some(Err(error));
-            }
+    fn next(&mut self) -> Option<io::Result<Vec<Key>>> {
+        let keys = self.left.min(BLOCK as u64);
+        if keys == 0 {
+            return None;
         }
-        let bytes = self.buffer.get(self.at..)?.first_chunk()?;
-        self.at += Key::SIZE;
-        Some(Ok(Key::from_bytes(*bytes)))
+        self.left -= keys;
+        // At most as long as a block.
+        self.buffer.resize(keys as usize * Key::SIZE, 0);
+        if let Err(error) = self.file.read_exact(&mut self.buffer) {
+            self.left = 0;
+            return Some(Err(error));
+        }
+        let (keys, _) = self.buffer.as_chunks();
+        Some(Ok(keys.iter().copied().map(Key::from_bytes).collect()))
     }
 }
 
@@ -258,37 +276,62 @@ impl Neighbours {
     }
 }
 
-/// Several sorted sources as one.
+/// Several sorted sources as one, block by block.
 struct Merge<I> {
-    sources: Vec<I>,
-    /// The next key of each source, the least on top.
-    next: BinaryHeap<cmp::Reverse<(Key, usize)>>,
+    sources: Vec<Source<I>>,
 }
 
-impl<I: Iterator<Item = io::Result<Key>>> Merge<I> {
-    fn new(mut sources: Vec<I>) -> io::Result<Self> {
-        let mut next = BinaryHeap::new();
-        for (i, source) in sources.iter_mut().enumerate() {
-            if let Some(key) = source.next().transpose()? {
-                next.push(cmp::Reverse((key, i)));
+struct Source<I> {
+    blocks: I,
+    /// The last block.
+    block: Vec<Key>,
+    /// How many keys of it were handed out.
+    at: usize,
+}
+
+impl<I: Iterator<Item = io::Result<Vec<Key>>>> Merge<I> {
+    fn new(sources: impl IntoIterator<Item = I>) -> Self {
+        let sources = sources.into_iter().map(|blocks| Source { blocks, block: Vec::new(), at: 0 });
+        Self { sources: sources.collect() }
+    }
+
+    /// Sees to it that each source has keys.
+    fn fill(&mut self) -> io::Result<()> {
+        let mut failed = Ok(());
+        self.sources.retain_mut(|source| {
+            if source.at < source.block.len() {
+                return true;
             }
-        }
-        Ok(Self { sources, next })
+            match source.blocks.next() {
+                Some(Ok(block)) => (source.block, source.at) = (block, 0),
+                Some(Err(error)) => failed = Err(error),
+                None => return false,
+            }
+            true
+        });
+        failed
     }
 }
 
-impl<I: Iterator<Item = io::Result<Key>>> Iterator for Merge<I> {
-    type Item = io::Result<Key>;
+impl<I: Iterator<Item = io::Result<Vec<Key>>>> Iterator for Merge<I> {
+    type Item = io::Result<Vec<Key>>;
 
-    fn next(&mut self) -> Option<io::Result<Key>> {
-        let mut top = self.next.peek_mut()?;
-        let cmp::Reverse((key, source)) = *top;
-        match self.sources.get_mut(source).and_then(Iterator::next) {
-            Some(Ok(following)) => *top = cmp::Reverse((following, source)),
-            Some(Err(error)) => return Some(Err(error)),
-            None => drop(std::collections::binary_heap::PeekMut::pop(top)),
+    fn next(&mut self) -> Option<io::Result<Vec<Key>>> {
+        if let Err(error) = self.fill() {
+            return Some(Err(error));
         }
-        Some(Ok(key))
+        // Up to here all sources have been read.
+        let bound = self.sources.iter().filter_map(|source| source.block.last()).min().copied()?;
+        let mut merged = Vec::with_capacity(2 * BLOCK);
+        for source in &mut self.sources {
+            let rest = source.block.get(source.at..).unwrap_or_default();
+            let until = rest.partition_point(|key| *key <= bound);
+            merged.extend(rest.iter().take(until));
+            source.at += until;
+        }
+        // The stable sort finds what is sorted already, and merges it.
+        merged.sort_by_key(Key::order);
+        Some(Ok(merged))
     }
 }
 
@@ -331,13 +374,27 @@ const MAX_LOOSE: usize = 64;
 const LOOKUP_FACTOR: u64 = 64;
 /// Records of one hash that others are compared with. By chance there are hardly ever two.
 const MAX_SAME: usize = 4;
-const BUFFER: usize = 64 << 10;
+/// Keys that are read and written together: 64 KiB.
+const BLOCK: usize = 4096;
+/// Blocks that wait for being written.
+const BLOCKS_READY: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
+
+    /// The keys as three sorted pieces.
+    fn pieces(mut keys: Vec<Key>) -> Vec<Vec<Key>> {
+        let part = keys.len().div_ceil(3).max(1);
+        keys.chunks_mut(part)
+            .map(|part| {
+                part.sort();
+                part.to_vec()
+            })
+            .collect()
+    }
 
     /// The records whose hash an earlier one has.
     fn expected(keys: &[Key]) -> BTreeSet<u64> {
@@ -363,7 +420,7 @@ mod tests {
                    let from = all.len() as u64;
                    let keys: Vec<Key> = (from..).zip(hashes).map(|(record, hash)| Key { hash, record }).collect();
                    all.extend(&keys);
-                   runs.add(&mut keys.clone(), 3).unwrap();
+                   runs.add(&pieces(keys)).unwrap();
                    if settle {
                        runs.settle(&mut |(_, second)| {
     found.insert(second);
@@ -387,13 +444,14 @@ mod tests {
         let mut record = 0_u64;
         let mut step = |runs: &mut Runs, count: u64| {
             let key = |record: u64| Key { hash: record.wrapping_mul(0x9e37_79b9_7f4a_7c15), record };
-            runs.add(&mut (record..record + count).map(key).collect::<Vec<_>>(), 2).unwrap();
+            runs.add(&pieces((record..record + count).map(key).collect())).unwrap();
             record += count;
             runs.settle(&mut |_| panic!("nothing is there twice")).unwrap();
             runs.clean().unwrap();
         };
         step(&mut runs, 100_000);
         let large = runs.settled[0];
+        assert_eq!(large.keys, 100_000);
         for _ in 0..300 {
             step(&mut runs, 10);
         }
@@ -405,7 +463,7 @@ mod tests {
     fn a_cut_or_unsorted_run_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let mut runs = Runs::open(dir.path().into(), Vec::new(), Vec::new()).unwrap();
-        runs.add(&mut [Key { hash: 1, record: 0 }, Key { hash: 2, record: 1 }], 1).unwrap();
+        runs.add(&[vec![Key { hash: 1, record: 0 }, Key { hash: 2, record: 1 }]]).unwrap();
         let file = path(dir.path(), 0);
         let body = fs::read(&file).unwrap();
         fs::write(&file, [&body[16..], &body[..16]].concat()).unwrap();

@@ -3,8 +3,6 @@
 //! Checking a record by the full rules takes several times as long as hashing it. What passes here would pass there,
 //! with the same key (a property that is tested); what does not pass here is not thereby wrong.
 
-use std::ops::ControlFlow;
-
 /// The length of the key of a record, if it is surely good: two lines for one plain path and version, no `+` in the
 /// version, no `gopkg.in` path, nothing near the odd rules.
 pub(super) fn key_len(text: &[u8]) -> Option<usize> {
@@ -14,19 +12,16 @@ pub(super) fn key_len(text: &[u8]) -> Option<usize> {
 
 /// The lengths of the key and of the whole record with which a text begins, if that record is surely good.
 pub(super) fn first(text: &[u8]) -> Option<(usize, usize)> {
-    let path_len = text.iter().position(|b| *b == b' ')?;
-    let (path, rest) = text.split_at_checked(path_len)?;
-    let rest = rest.get(1..)?;
-    let version_len = rest.iter().position(|b| *b == b' ')?;
-    let (version, rest) = rest.split_at_checked(version_len)?;
-    let key_len = path_len + 1 + version_len + 1;
+    let (path_major, rest) = strip_path(text)?;
+    let (version_major, rest) = strip_version(rest)?;
+    let key_len = text.len() - rest.len();
     let key = text.get(..key_len - 1)?;
 
-    let rest = strip_hash(rest.get(1..)?)?;
+    let rest = strip_hash(rest)?;
     let rest = strip_hash(rest.strip_prefix(key)?.strip_prefix(b"/go.mod ")?)?;
-    let agree = match (path_major(path)?, version_major(version)?) {
-        (Some(path), version) => path == version,
-        (None, version) => matches!(version, b"0" | b"1"),
+    let agree = match path_major {
+        Some(major) => major == version_major,
+        None => matches!(version_major, b"0" | b"1"),
     };
     agree.then_some((key_len, text.len() - rest.len()))
 }
@@ -36,35 +31,50 @@ fn strip_hash(text: &[u8]) -> Option<&[u8]> {
     let (hash, rest) = text.strip_prefix(b"h1:")?.split_at_checked(45)?;
     let (digits, end) = hash.split_at_checked(43)?;
     // 43 digits are 258 bits, of which the last two are none of the 32 bytes and must be zero.
-    let last = digits.last().copied()?;
-    let good = end == b"=\n" && all(digits, BASE64) && LAST_DIGITS.contains(&last);
-    good.then_some(rest)
+    let last = digits.last()?;
+    // Two blocks that overlap are all 43.
+    let good = is_base64(digits.first_chunk()?) & is_base64(digits.last_chunk()?);
+    (good && end == b"=\n" && LAST_DIGITS.contains(last)).then_some(rest)
 }
 
-/// Checks a plain path. The major version in its suffix, if it has one.
-fn path_major(path: &[u8]) -> Option<Option<&[u8]>> {
-    let mut elements = path.split(|b| *b == b'/');
-    let host = elements.next()?;
-    let good = host.contains(&b'.') && all(host, HOST) && !host.starts_with(b"-");
-    if !good || !is_plain_element(host) || host == b"gopkg.in" {
+/// Whether these are digits of base64. By arithmetic and on a length that is known, which makes vector instructions of it.
+fn is_base64(block: &[u8; 32]) -> bool {
+    let strange = |b: u8| {
+        let letter = (b | 0x20).wrapping_sub(b'a') < 26;
+        // The slash comes right before the zero.
+        let digit = b.wrapping_sub(b'/') <= b'9' - b'/';
+        !(letter | digit | (b == b'+'))
+    };
+    block.iter().fold(0, |all, b| all | u8::from(strange(*b))) == 0
+}
+
+/// Checks a plain path with a space after it. The major version in its suffix, if it has one, and what follows the space.
+fn strip_path(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let (host, mut rest) = strip_element(text)?;
+    if !host.contains(&b'.') || !all(host, HOST) || host.starts_with(b"-") || host == b"gopkg.in" {
         return None;
     }
-    let last = match elements.try_fold(host, |_, element| {
-        if is_plain_element(element) { ControlFlow::Continue(element) } else { ControlFlow::Break(()) }
-    }) {
-        ControlFlow::Continue(last) => last,
-        ControlFlow::Break(()) => return None,
-    };
+    let mut last = host;
+    while let Some(after) = rest.strip_prefix(b"/") {
+        (last, rest) = strip_element(after)?;
+    }
+    let rest = rest.strip_prefix(b" ")?;
     // A path that ends in `/v`, digits and dots has a suffix; only `/v2`, `/v3`, … are plain.
     match last.strip_prefix(b"v").filter(|rest| rest.iter().all(|b| b.is_ascii_digit() || *b == b'.')) {
-        None => Some(None),
-        Some(number) => (is_number(number) && !matches!(number, b"0" | b"1")).then_some(Some(number)),
+        None => Some((None, rest)),
+        Some(major) => (is_number(major) && !matches!(major, b"0" | b"1")).then_some((Some(major), rest)),
     }
 }
 
-/// Letters, digits, `-`, `_` and dots within; nothing that Windows takes for a device.
+/// A plain element of a path, and what follows it.
+fn strip_element(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (element, rest) = strip_all(text, ELEMENT)?;
+    is_plain_element(element).then_some((element, rest))
+}
+
+/// Of bytes that elements are made of: no dots but within; nothing that Windows takes for a device.
 fn is_plain_element(element: &[u8]) -> bool {
-    if element.is_empty() || !all(element, ELEMENT) || element.starts_with(b".") || element.ends_with(b".") {
+    if element.is_empty() || element.starts_with(b".") || element.ends_with(b".") {
         return false;
     }
     // The names of devices have three or four characters before the first dot.
@@ -73,17 +83,27 @@ fn is_plain_element(element: &[u8]) -> bool {
     !short || !DEVICES.iter().any(|name| start.eq_ignore_ascii_case(&name[..]))
 }
 
-/// Checks a plain canonical version, `vX.Y.Z` or `vX.Y.Z-pre`. Its major version.
-fn version_major(version: &[u8]) -> Option<&[u8]> {
-    let version = version.strip_prefix(b"v")?;
-    let end = version.iter().position(|b| *b == b'-').unwrap_or(version.len());
-    let (core, prerelease) = version.split_at_checked(end)?;
-    let mut numbers = core.split(|b| *b == b'.');
-    let (major, minor, patch) = (numbers.next()?, numbers.next()?, numbers.next()?);
-    let good = [major, minor, patch].into_iter().all(is_number) && numbers.next().is_none();
-    let good =
-        good && (prerelease.is_empty() || prerelease.get(1..)?.split(|b| *b == b'.').all(is_identifier));
-    good.then_some(major)
+/// Checks a plain canonical version, `vX.Y.Z` or `vX.Y.Z-pre`, with a space after it. Its major version and what follows
+/// the space.
+fn strip_version(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (major, rest) = strip_number(text.strip_prefix(b"v")?)?;
+    let (_, rest) = strip_number(rest.strip_prefix(b".")?)?;
+    let (_, mut rest) = strip_number(rest.strip_prefix(b".")?)?;
+    let mut separator = b'-';
+    while let Some(after) = rest.strip_prefix(&[separator]) {
+        let (identifier, after) = strip_all(after, IDENTIFIER)?;
+        if !is_identifier(identifier) {
+            return None;
+        }
+        (separator, rest) = (b'.', after);
+    }
+    Some((major, rest.strip_prefix(b" ")?))
+}
+
+/// A number, and what follows it.
+fn strip_number(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (number, rest) = strip_all(text, DIGIT)?;
+    is_number(number).then_some((number, rest))
 }
 
 /// Digits without a leading zero.
@@ -91,10 +111,14 @@ fn is_number(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(u8::is_ascii_digit) && (text.len() == 1 || !text.starts_with(b"0"))
 }
 
-/// An identifier of a pre-release: a number, or letters, digits and dashes.
+/// Of letters, digits and dashes, whether they are an identifier of a pre-release: if digits alone, then a number.
 fn is_identifier(text: &[u8]) -> bool {
-    let good = !text.is_empty() && all(text, IDENTIFIER);
-    good && (!text.iter().all(u8::is_ascii_digit) || is_number(text))
+    !text.is_empty() && (!text.iter().all(u8::is_ascii_digit) || is_number(text))
+}
+
+/// The bytes of one of the classes at the start, and what follows them, which is not nothing.
+fn strip_all(text: &[u8], class: u8) -> Option<(&[u8], &[u8])> {
+    text.split_at_checked(text.iter().position(|b| CLASSES[usize::from(*b)] & class == 0)?)
 }
 
 /// Whether all bytes belong to one of the classes.
@@ -104,7 +128,7 @@ fn all(text: &[u8], classes: u8) -> bool {
 }
 
 /// Classes of bytes, a bit each.
-const BASE64: u8 = 1;
+const DIGIT: u8 = 1;
 const HOST: u8 = 2;
 const ELEMENT: u8 = 4;
 const IDENTIFIER: u8 = 8;
@@ -116,15 +140,16 @@ const CLASSES: [u8; 256] = {
     while b < 128 {
         let i = b as usize;
         if b.is_ascii_alphanumeric() {
-            classes[i] = BASE64 | ELEMENT | IDENTIFIER;
+            classes[i] = ELEMENT | IDENTIFIER;
+        }
+        if b.is_ascii_digit() {
+            classes[i] |= DIGIT;
         }
         if b.is_ascii_lowercase() || b.is_ascii_digit() {
             classes[i] |= HOST;
         }
         b += 1;
     }
-    classes[b'+' as usize] = BASE64;
-    classes[b'/' as usize] = BASE64;
     classes[b'-' as usize] = HOST | ELEMENT | IDENTIFIER;
     classes[b'.' as usize] = HOST | ELEMENT;
     classes[b'_' as usize] = ELEMENT;
