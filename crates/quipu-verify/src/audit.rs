@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use quipu_verify::audit::{AuditState, FileTree, Layout, Options, Remote, Report, Rollback, Source, audit};
-use quipu_verify::check::GoSum;
-use quipu_verify::{DirState, Error, Fetch, Transport, TransportError};
+use quipu_verify::audit::{
+    AuditState, FileTree, Finding, Layout, Options, Remote, Report, Rollback, Source, audit,
+};
+use quipu_verify::check::{Fault, GoSum};
+use quipu_verify::{DirState, Error, Evidence, Fetch, Transport, TransportError};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -27,7 +29,9 @@ use crate::runtime::block_on;
                         the next time only what is new. Interrupt it at any time: it goes on where it was. A \
                         directory may also hold a log in the layout of C2SP tlog-tiles (with a file `checkpoint`).\n\n\
                         Exit codes: 0 all is good, 1 the audit could not be carried through, 3 the database signed \
-                        two histories, 4 the log is not what its head says, breaks the rules, or has shrunk.")]
+                        two histories, a record that breaks the rules, or two for one module version (evidence files \
+                        are written and named), 4 what is served is not what was signed (kept too, but not signed), or \
+                        the log has shrunk. In the layout of tlog-tiles there is no evidence, and 4 instead of 3.")]
 pub(crate) struct Audit {
     #[command(flatten)]
     target: Target,
@@ -97,7 +101,15 @@ fn carry_out_on(
     let show = |progress: quipu_verify::audit::Progress| {
         bar.get_or_init(|| Progress::new("auditing", progress.total)).show(progress.done);
     };
-    Ok(audit(source, (database.keys(), &GoSum), &mut state, &options, &show))
+    let outcome = audit(source, (database.keys(), &GoSum), &mut state, &options, &show);
+    if source.layout() == Layout::TlogTiles && outcome.as_ref().is_ok_and(|report| !report.is_good()) {
+        eprintln!(
+            "quipu-verify: {}: no evidence is made: this is a log in the layout of tlog-tiles, and evidence holds heads \
+             of the checksum database",
+            database.name()
+        );
+    }
+    Ok(outcome)
 }
 
 fn open_heads(dir: &Path) -> Result<Arc<DirState>> {
@@ -128,19 +140,42 @@ impl Transport for Patient {
 }
 
 fn print(database: &Database, report: &Report, as_json: bool) -> Result<Exit> {
-    let exit = if report.is_good() { Exit::Good } else { Exit::Differs };
+    let exit = verdict(report);
     if as_json {
-        tell(as_value(database, report, exit))?;
+        let kept = keep(database, report, |_| {});
+        tell(as_value(database, (report, &kept), exit))?;
         return Ok(exit);
     }
-    for finding in &report.findings {
-        eprintln!("quipu-verify: {}: {}", database.name(), finding.fault);
-    }
+    keep(database, report, |fault| eprintln!("quipu-verify: {}: {fault}", database.name()));
     if report.more > 0 {
         eprintln!("quipu-verify: {}: and {} faults more", database.name(), report.more);
     }
     tell(summary(database.name(), report))?;
     Ok(exit)
+}
+
+fn verdict(report: &Report) -> Exit {
+    match (report.is_good(), report.misbehaviour()) {
+        (true, _) => Exit::Good,
+        (false, Some(_)) => Exit::Misbehaved,
+        (false, None) => Exit::Differs,
+    }
+}
+
+/// Tells each fault and keeps the evidence of it, in one file if several share it. The paths of the files.
+fn keep<'a>(database: &Database, audited: &'a Report, tell: impl Fn(&Fault)) -> Vec<Option<String>> {
+    let mut kept: Vec<(&Arc<Evidence>, Option<String>)> = Vec::new();
+    let mut keep = |finding: &'a Finding| {
+        tell(&finding.fault);
+        let evidence = finding.evidence.as_ref()?;
+        if let Some((_, file)) = kept.iter().find(|(before, _)| Arc::ptr_eq(before, evidence)) {
+            return file.clone();
+        }
+        let file = report::keep(database, evidence);
+        kept.push((evidence, file.clone()));
+        file
+    };
+    audited.findings.iter().map(&mut keep).collect()
 }
 
 /// The verdict in one line.
@@ -156,8 +191,10 @@ fn summary(name: &str, report: &Report) -> String {
             0 => String::new(),
             unchecked => format!(", {unchecked} records could not be checked"),
         };
+        let verdict = if report.misbehaviour().is_some() { "MISBEHAVIOUR PROVEN" } else { "FAULTY" };
+        let s = if faults == 1 { "" } else { "s" };
         return format!(
-            "FAULTY: {name}: {faults} faults in the log of {size} records (root {root}){unchecked}"
+            "{verdict}: {name}: {faults} fault{s} in the log of {size} records (root {root}){unchecked}"
         );
     }
     let new = match report.known {
@@ -178,11 +215,12 @@ fn rolled_back(name: &str, size: u64, rollback: &Rollback) -> String {
     format!("{name} shows a head of {size} records after one of {seen}, {fits}")
 }
 
-fn as_value(database: &Database, report: &Report, exit: Exit) -> Value {
+fn as_value(database: &Database, (report, kept): (&Report, &[Option<String>]), exit: Exit) -> Value {
     let tree = report.head.tree();
-    let faults = report.findings.iter().map(|finding| {
+    let faults = report.findings.iter().zip(kept).map(|(finding, file)| {
         let tiles: Vec<String> = finding.served.iter().map(|(tile, _)| tile.sumdb_path()).collect();
-        json!({ "fault": finding.fault.to_string(), "tiles": tiles })
+        let kind = finding.evidence.as_ref().map(|evidence| evidence.kind().name());
+        json!({ "fault": finding.fault.to_string(), "tiles": tiles, "kind": kind, "evidence": file })
     });
     let rollback = report.rollback.as_ref().map(|rollback| {
         json!({
@@ -201,9 +239,19 @@ fn as_value(database: &Database, report: &Report, exit: Exit) -> Value {
         "known": report.known,
         "new": tree.size.saturating_sub(report.known),
         "unchecked": report.unchecked,
+        "evidence": gravest(report, kept),
         "faults": faults.collect::<Vec<_>>(),
         "more_faults": report.more,
         "rollback": rollback,
+    })
+}
+
+/// The file to look at first: proof, if that is the verdict.
+fn gravest<'a>(report: &Report, kept: &'a [Option<String>]) -> Option<&'a String> {
+    let convicted = report.misbehaviour().is_some();
+    report.findings.iter().zip(kept).find_map(|(finding, file)| {
+        let is_proof = finding.evidence.as_ref().is_some_and(|evidence| evidence.kind().is_signed());
+        file.as_ref().filter(|_| is_proof == convicted)
     })
 }
 

@@ -1,7 +1,7 @@
 //! Telling why there is no verified answer, and keeping the evidence if there is some.
 
 use anyhow::Result;
-use quipu_verify::Error;
+use quipu_verify::{Error, Evidence};
 use serde_json::json;
 
 use crate::database::Database;
@@ -29,10 +29,14 @@ pub(crate) fn refusal(database: &Database, error: &Error, as_json: bool) -> Resu
     Ok(exit)
 }
 
-/// Keeps the evidence in an error, and prints the path of the file. None if there is no evidence, or no file could be
-/// written: then proof of misbehaviour is printed itself, so that it is not lost.
+/// Keeps the evidence in an error, if there is some, as [`keep`] does.
 pub(crate) fn keep_evidence(database: &Database, error: &Error) -> Option<String> {
-    let evidence = error.evidence()?;
+    keep(database, error.evidence()?)
+}
+
+/// Keeps evidence in a file, and prints its path. None if no file could be written: then proof of misbehaviour is printed
+/// itself, so that it is not lost.
+pub(crate) fn keep(database: &Database, evidence: &Evidence) -> Option<String> {
     let is_proof = evidence.kind().is_signed();
     let what = if is_proof { "MISBEHAVIOUR PROVEN, the evidence" } else { "what was served" };
     match database.evidence().put(evidence) {

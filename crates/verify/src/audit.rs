@@ -9,7 +9,11 @@
 //! What is proven when the report is good: the head is signed by the log's key, and is an extension of the largest one
 //! that this state has seen; the tiles served are exactly those of that tree; each record keeps the rules; and no two of
 //! all records, also of those checked by earlier audits, have the same key.
+//!
+//! Of what is wrong there is [evidence](crate::Evidence) beside the findings where there can be some: proof of misbehaviour for
+//! records that were signed and must not be, and for finding the fault what was served in place of what was signed.
 
+mod accuser;
 mod crown;
 mod findings;
 mod leaves;

@@ -187,7 +187,16 @@ fn accuse(
     let notes = (older.note().clone(), newer.note().clone());
     match Evidence::prove(keys, notes, implied, proof) {
         Ok(evidence) => Error::Misbehaved(Arc::new(evidence)),
-        Err(why) => Error::unproven("comparing signed trees", why),
+        Err(why) => {
+            let both = format_args!(
+                "{} records with root {} and {} records with root {} cannot both be true, but {why}",
+                older.size(),
+                older.tree().root,
+                newer.size(),
+                newer.tree().root
+            );
+            Error::unproven("comparing signed trees", both)
+        }
     }
 }
 

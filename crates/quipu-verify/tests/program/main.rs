@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod audit;
+mod audit_refusals;
 mod check;
 mod doctor;
 #[path = "../../../verify/tests/hostile/log.rs"]

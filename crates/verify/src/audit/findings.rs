@@ -1,11 +1,13 @@
 //! What an audit finds wrong, collected from many threads.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::mem::discriminant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use quipu_tlog::{Hash, Tile};
 
 use crate::check::Fault;
+use crate::evidence::Evidence;
 
 /// Something wrong with a log, and what shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +16,13 @@ pub struct Finding {
     pub fault: Fault,
     /// The tiles that show it, as they were served: the wrong one first, then what it contradicts.
     pub served: Vec<(Tile, Bytes)>,
+    /// What shows it to a third person: proof of misbehaviour, or what was served beside what was signed
+    /// ([`Kind::is_signed`](crate::Kind::is_signed)). Findings about one tile share it; there is none of malformed tiles, of
+    /// logs in the layout of tlog-tiles, and after the first few of a kind.
+    pub evidence: Option<Arc<Evidence>>,
 }
 
-/// All findings so far: the first ones whole, of the others their number.
+/// All findings so far: the first ones of each kind whole, of the others their number.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     found: Mutex<Found>,
@@ -33,11 +39,17 @@ pub(super) struct Found {
 impl Findings {
     pub(super) fn add(&self, fault: Fault, served: Vec<(Tile, Bytes)>) {
         let mut found = self.lock();
-        let finding = Finding { fault, served };
+        let finding = Finding { fault, served, evidence: None };
         if found.findings.contains(&finding) {
             return;
         }
-        if found.findings.len() < MAX_FINDINGS { found.findings.push(finding) } else { found.more += 1 }
+        // Of each kind for itself: many of one do not hide another.
+        let alike = |other: &&Finding| discriminant(&other.fault) == discriminant(&finding.fault);
+        if found.findings.iter().filter(alike).count() < MAX_ALIKE {
+            found.findings.push(finding)
+        } else {
+            found.more += 1
+        }
     }
 
     /// One fault for each entry in which a hash tile differs from what it must be.
@@ -79,5 +91,5 @@ pub(super) fn differences<'a>(a: &'a [u8], b: &'a [u8]) -> impl Iterator<Item = 
     (0_u16..).zip(entries).filter(|(_, (a, b))| a != b).map(|(entry, _)| entry)
 }
 
-/// Findings kept whole; more than anybody wants to read.
-const MAX_FINDINGS: usize = 64;
+/// Findings of one kind kept whole; more than anybody wants to read.
+const MAX_ALIKE: usize = 64;

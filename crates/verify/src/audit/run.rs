@@ -1,11 +1,13 @@
 //! The steps of an audit.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fmt, io, thread};
 
 use quipu_note::VerifierKey;
 use quipu_tlog::{TILE_WIDTH, Tile, TileLevel};
 
+use super::accuser::Accuser;
 use super::crown::Crown;
 use super::findings::{Finding, Findings};
 use super::leaves::Leaves;
@@ -13,12 +15,13 @@ use super::parallel::parallel;
 use super::reader::{Reader, Trouble};
 use super::runs::Twins;
 use super::sorter::Sorter;
-use super::source::Source;
+use super::source::{Layout, Source};
 use super::state::AuditState;
 use super::twins::{MAX_SUSPECTS, Recheck};
 use crate::check::Rules;
 use crate::client::Limits;
 use crate::error::Error;
+use crate::evidence::Evidence;
 use crate::head::SignedHead;
 use crate::timeline;
 
@@ -61,7 +64,7 @@ pub struct Report {
     pub known: u64,
     /// The log has shrunk: nothing was checked.
     pub rollback: Option<Rollback>,
-    /// What is wrong with the log, in its order; at most some dozens.
+    /// What is wrong with the log, in its order; of each kind at most some dozens.
     pub findings: Vec<Finding>,
     /// How many more there are.
     pub more: u64,
@@ -83,6 +86,11 @@ impl Report {
     pub fn is_good(&self) -> bool {
         self.rollback.is_none() && self.findings.is_empty() && self.unchecked == 0
     }
+
+    /// Proof, among the findings, that the log's key has signed what it must not; the first one.
+    pub fn misbehaviour(&self) -> Option<&Arc<Evidence>> {
+        misbehaviour(&self.findings)
+    }
 }
 
 impl fmt::Display for Rollback {
@@ -98,7 +106,7 @@ impl fmt::Display for Rollback {
 /// # Errors
 /// [`Error::Misbehaved`] if the log has signed two trees that cannot both be true; the others if the audit cannot be
 /// carried through, which says nothing about what was not reached. What is wrong with the tiles and records of the log is
-/// in the report.
+/// in the report; if there is none because the audit broke off, what is proven by then is [`Error::Misbehaved`] too.
 pub fn audit<R: Rules>(
     source: &dyn Source,
     (keys, rules): (&[VerifierKey], &R),
@@ -130,15 +138,32 @@ fn attempt<R: Rules>(
         let rollback = Some(Rollback { seen: seen.clone(), unproven });
         return Ok(Report { head, known, rollback, findings: Vec::new(), more: 0, unchecked: 0 });
     }
-    if let Some(crown) = Crown::new(&reader, &findings, head.tree())? {
-        seen.iter().try_for_each(|seen| timeline::compare(keys, seen, &head, &crown))?;
+    let crown = Crown::new(&reader, &findings, head.tree())?;
+    let mut outcome = Ok(());
+    if let Some(crown) = &crown {
+        seen.iter().try_for_each(|seen| timeline::compare(keys, seen, &head, crown))?;
         state.remember(head.note())?;
-        let run = Run { reader: &reader, crown: &crown, findings: &findings, rules, options, progress };
-        run.all(state)?;
+        let run = Run { reader: &reader, crown, findings: &findings, rules, options, progress };
+        outcome = run.all(state);
     }
-    let found = findings.take();
+    let mut found = findings.take();
+    // Evidence holds heads of the checksum database, not checkpoints.
+    if source.layout() == Layout::Sumdb {
+        Accuser { keys, head: &head, crown: crown.as_ref() }.accuse(&mut found.findings);
+    }
+    if let Err(error) = outcome {
+        // Whoever is convicted does not get away by falling silent.
+        return Err(misbehaviour(&found.findings).cloned().map_or(error, Error::Misbehaved));
+    }
     let (more, unchecked) = (found.more, found.unchecked);
     Ok(Report { head, known, rollback: None, findings: found.findings, more, unchecked })
+}
+
+fn misbehaviour(findings: &[Finding]) -> Option<&Arc<Evidence>> {
+    findings
+        .iter()
+        .filter_map(|finding| finding.evidence.as_ref())
+        .find(|evidence| evidence.kind().is_signed())
 }
 
 /// Opens the head of the state. If that fails no other head may be believed, for it could be a fork.
