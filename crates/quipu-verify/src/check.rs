@@ -21,7 +21,7 @@ use self::claims::Input;
 use self::outcome::{Outcome, Seen};
 use crate::database::{Database, Target};
 use crate::exit::{Exit, wrong_usage};
-use crate::goenv::go_env;
+use crate::goenv::kept_from;
 use crate::report;
 use crate::runtime::block_on;
 
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Check) -> Result<Exit> {
     if args.json && args.sarif.as_deref() == Some(Path::new("-")) {
         return Err(wrong_usage("--json and --sarif - both want stdout"));
     }
-    let skip = if args.all { Patterns::default() } else { unverified() };
+    let skip = if args.all { Patterns::default() } else { kept_from("GONOSUMDB") };
     let (input, skipped) = read(&args.paths, &skip)?;
     block_on(async {
         let database = Database::open(&args.target)?;
@@ -70,11 +70,6 @@ pub(crate) fn run(args: &Check) -> Result<Exit> {
             Err(error) => report::refusal(&database, &error, args.json),
         }
     })
-}
-
-/// The modules that the go command would not check against a database.
-fn unverified() -> Patterns {
-    Patterns::new(&go_env("GONOSUMDB").or_else(|| go_env("GOPRIVATE")).unwrap_or_default())
 }
 
 /// All claims, and the number of those that were skipped.

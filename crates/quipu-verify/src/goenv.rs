@@ -6,12 +6,19 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use quipu_module::Patterns;
+
 /// The value of a Go variable: the environment's, else what `go env` says (`go env -w` may have set it), if there is
 /// a go command. None if it is empty.
 pub(crate) fn go_env(name: &str) -> Option<String> {
     let value = env::var(name).ok().filter(|value| !value.is_empty()).or_else(|| ask_go(name))?;
     let value = value.trim();
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// The modules that GONOSUMDB or GONOPROXY, by default GOPRIVATE, keep from databases or proxies.
+pub(crate) fn kept_from(name: &str) -> Patterns {
+    Patterns::new(&go_env(name).or_else(|| go_env("GOPRIVATE")).unwrap_or_default())
 }
 
 /// A go command that can only tell its settings: run in the root directory and without other toolchains, so that no

@@ -15,14 +15,19 @@ pub(crate) fn tell(result: impl Display) -> io::Result<()> {
     }
 }
 
-/// A text that somebody else wrote as one line of bounded length, with nothing that a terminal would act upon.
-pub(crate) fn one_line(text: &str) -> String {
-    let replaced = |c: char| if c.is_control() { ' ' } else { c };
-    let mut line: String = text.trim().chars().take(MAX_CHARS).map(replaced).collect();
-    if text.trim().chars().nth(MAX_CHARS).is_some() {
-        line.push('…');
-    }
-    line
+/// A text that somebody else wrote as one line, with nothing that a terminal would act upon.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-const MAX_CHARS: usize = 500;
+/// The same of bounded length.
+pub(crate) fn one_line(text: &str) -> String {
+    let text = text.trim();
+    let mut line: String = text.chars().take(MAX_CHARS).collect();
+    if line.len() < text.len() {
+        line.push('…');
+    }
+    printable(&line)
+}
+
+const MAX_CHARS: usize = 2000;

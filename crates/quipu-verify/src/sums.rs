@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use quipu_module::{Patterns, SumLine, parse_go_sum};
 
-use crate::goenv::go_env;
+use crate::goenv::kept_from;
 
 /// A line of a go.sum file.
 #[derive(Clone, Debug)]
@@ -38,8 +38,7 @@ impl Sums {
     /// # Errors
     /// A file cannot be read, or a line of it is none.
     pub(crate) fn read(files: &[PathBuf], all: bool) -> Result<Self> {
-        let private = if all { None } else { go_env("GONOSUMDB").or_else(|| go_env("GOPRIVATE")) };
-        let private = Patterns::new(&private.unwrap_or_default());
+        let private = if all { Patterns::default() } else { kept_from("GONOSUMDB") };
         let mut sums = Self::default();
         for file in files {
             sums.add(file, &private)?;

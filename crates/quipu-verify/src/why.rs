@@ -12,14 +12,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use quipu_module::{ModuleVersion, Patterns};
+use quipu_module::ModuleVersion;
 use quipu_verify::{Client, Error};
 
 use self::verdict::Log;
 use self::view::{Held, Kind, View};
 use crate::database::{Database, Target};
 use crate::exit::Exit;
-use crate::goenv::go_env;
+use crate::goenv::kept_from;
 use crate::lookup::module_version;
 use crate::report;
 use crate::runtime::block_on;
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Why) -> Result<Exit> {
 
 /// What the log holds. An error is proven misbehaviour, which ends everything.
 async fn ask_log(client: &Client, args: &Why) -> Result<Log, Error> {
-    if kept_from("GONOSUMDB", args) {
+    if keeps_name("GONOSUMDB", args) {
         return Ok(Log::NotAsked(
             "GONOSUMDB keeps the name from databases, and --all is not given".to_owned(),
         ));
@@ -110,7 +110,7 @@ async fn ask_proxies(args: &Why, downloads: &Path) -> Result<Vec<View>> {
     if args.target.offline {
         return not_asked("--offline");
     }
-    if kept_from("GONOPROXY", args) {
+    if keeps_name("GONOPROXY", args) {
         return not_asked("GONOPROXY keeps the name from proxies, and --all is not given");
     }
     match args.target.goproxy() {
@@ -129,7 +129,6 @@ async fn ask_origin(args: &Why, downloads: &Path) -> View {
 }
 
 /// Whether the go command would not tell the name of the module.
-fn kept_from(variable: &str, args: &Why) -> bool {
-    let list = go_env(variable).or_else(|| go_env("GOPRIVATE")).unwrap_or_default();
-    !args.all && Patterns::new(&list).matches(args.module.path())
+fn keeps_name(variable: &str, args: &Why) -> bool {
+    !args.all && kept_from(variable).matches(args.module.path())
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::finding::{Finding, Rule, suffix};
 use super::outcome::Outcome;
-use crate::output::tell;
+use crate::output::{printable, tell};
 
 /// Prints the outcome for people.
 ///
@@ -23,7 +23,7 @@ pub(super) fn text(database: &str, outcome: &Outcome) -> io::Result<()> {
 fn paragraph(database: &str, finding: &Finding) -> String {
     let place = &finding.place;
     let subject = finding.subject_text().map_or_else(String::new, |subject| format!(" {subject}:"));
-    let mut text = format!("{place}:{subject} {}", headline(finding));
+    let mut text = printable(&format!("{place}:{subject} {}", headline(finding)));
     if let Some((logged, id)) = finding.logged
         && let Some(expected) = finding.expected
     {
@@ -63,7 +63,7 @@ fn summary(database: &str, outcome: &Outcome) -> String {
         let tree = head.tree();
         format!(", whose signed tree has {} records (root {})", tree.size, tree.root)
     });
-    let sources = outcome.sources.join(", ");
+    let sources = printable(&outcome.sources.join(", "));
     format!("checked {all} hashes of {sources} against {database}{head}: {}", parts.join(", "))
 }
 

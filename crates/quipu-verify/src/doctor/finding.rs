@@ -5,9 +5,8 @@ use std::fmt::Display;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::text::{one_line, printable};
 use crate::exit::Exit;
-use crate::output::tell;
+use crate::output::{one_line, printable, tell};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,19 +2,7 @@
 
 use std::path::Path;
 
-/// One line without control characters.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// One line of bounded length, without control characters.
-pub(crate) fn one_line(text: &str) -> String {
-    let mut line: String = printable(text).chars().take(MAX_LINE).collect();
-    if text.chars().nth(MAX_LINE).is_some() {
-        line.push('…');
-    }
-    line
-}
+use crate::output::one_line;
 
 /// Scheme and host of a URL, and whether there is more. User names, passwords, paths and queries are left out: any of
 /// them can be a token.
@@ -109,7 +97,6 @@ fn host_and_port(authority: &str) -> &str {
 
 /// How the paths begin that a database is asked for, at its own URL or behind a proxy.
 const QUESTIONS: [&str; 4] = ["/sumdb/", "/lookup/", "/tile/8/", "/latest"];
-const MAX_LINE: usize = 2000;
 const MAX_NAMES: usize = 6;
 
 #[cfg(test)]

@@ -98,6 +98,17 @@ fn another_hash_is_shown_with_file_line_and_record() {
 }
 
 #[test]
+fn names_of_files_do_nothing_to_a_terminal() {
+    let (place, site) = (Place::new(&lines([7])), Site::honest(Log::filler(300), 300));
+    fs::write(place.path().join("a\u{1b}[2J\n.sum"), record("filler.test/m8", 'y')).unwrap();
+    let ran = place
+        .check(&site, &["a\u{1b}[2J\n.sum"])
+        .ends(4)
+        .prints("a\u{fffd}[2J\u{fffd}.sum:1: filler.test/m8");
+    assert!(!ran.out.contains('\u{1b}'), "{ran:#?}");
+}
+
+#[test]
 fn what_the_log_does_not_have_is_a_difference() {
     let place = Place::new(&(lines([7]) + &record("replaced.test/m", 'z')));
     place

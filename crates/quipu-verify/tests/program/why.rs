@@ -92,7 +92,7 @@ fn all_agree() {
     let ran = ran
         .prints("go.sum")
         .prints("line 1\n")
-        .prints("- has none: 404 Not Found: not found: nothing  [2J here");
+        .prints("- has none: 404 Not Found: not found: nothing \u{fffd}[2J here");
     let verdict =
         format!("all agree: the log, go.sum, .ziphash in the cache, module cache, {}/p\n", site.url());
     assert!(ran.out.ends_with(&verdict), "{ran:#?}");
