@@ -1,8 +1,9 @@
 //! Progress on a terminal; nothing anywhere else.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// A bar on stderr: how much is done, how fast, how long it will take. Gone when it is dropped.
 ///
@@ -15,7 +16,7 @@ impl Progress {
         Self::styled(
             ProgressBar::new(total),
             what,
-            "{msg} [{wide_bar}] {human_pos}/{human_len} ({per_sec}), {eta} left",
+            "{msg} [{wide_bar}] {human_pos}/{human_len} ({rate}/s), {eta} left",
         )
     }
 
@@ -31,13 +32,18 @@ impl Progress {
 
     fn styled(bar: ProgressBar, what: &'static str, template: &str) -> Self {
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("=> "));
+            bar.set_style(style.with_key("rate", whole_rate).progress_chars("=> "));
         }
         bar.set_message(what);
         // Moves on while a single large piece is waited for.
         bar.enable_steady_tick(TICK);
         Self(bar)
     }
+}
+
+/// The rate in whole numbers: nobody reads thousandths of a record.
+fn whole_rate(state: &ProgressState, out: &mut dyn Write) {
+    let _ = write!(out, "{:.0}", state.per_sec());
 }
 
 impl Drop for Progress {
