@@ -98,14 +98,24 @@ impl Source for FileTree {
 
 /// Reads a regular file, one byte more than `max_bytes` at most. Anything else could keep the reader waiting.
 fn read_file(path: &Path, max_bytes: usize) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+    let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
     let expected = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(max_bytes);
-    let mut body = Vec::with_capacity(expected + 1);
-    file.take(max_bytes as u64 + 1).read_to_end(&mut body)?;
+    // Whole in one read, and not in several growing ones: there are thousands of files.
+    let mut body = vec![0; expected + 1];
+    let mut filled = 0;
+    while filled < body.len() {
+        match file.read(body.get_mut(filled..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    body.truncate(filled);
     Ok(body)
 }
 
