@@ -51,13 +51,18 @@ pub(crate) fn recorded_hash(path: &Path) -> Result<H1, NoHash> {
 /// # Errors
 /// See [`NoHash`]; a longer file counts as damaged.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, NoHash> {
+    let content = bounded(path, limit).map_err(unreadable)?;
+    content.ok_or_else(|| NoHash::Damaged(format!("it has more than {limit} bytes")))
+}
+
+/// The content of a file; none if it has more than `limit` bytes. No more than one byte beyond that is ever read.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn bounded(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut content = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(unreadable)?;
-    if content.len() as u64 > limit {
-        return Err(NoHash::Damaged(format!("it has more than {limit} bytes")));
-    }
-    Ok(content)
+    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut content)?;
+    Ok((content.len() as u64 <= limit).then_some(content))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]

@@ -1,13 +1,12 @@
 //! The lines of go.sum files, for proofs.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use quipu_module::{Patterns, SumLine, parse_go_sum};
 
 use crate::goenv::kept_from;
+use crate::local::bounded;
 
 /// A line of a go.sum file.
 #[derive(Clone, Debug)]
@@ -66,13 +65,8 @@ impl Sums {
 /// # Errors
 /// It cannot be read, or is longer.
 pub(crate) fn read_bounded(file: &Path, max: u64) -> Result<Vec<u8>> {
-    let cannot = || format!("cannot read {}", file.display());
-    let mut content = Vec::new();
-    File::open(file).with_context(cannot)?.take(max + 1).read_to_end(&mut content).with_context(cannot)?;
-    if content.len() as u64 > max {
-        bail!("{} is longer than {max} bytes", file.display());
-    }
-    Ok(content)
+    let content = bounded(file, max).with_context(|| format!("cannot read {}", file.display()))?;
+    content.with_context(|| format!("{} is longer than {max} bytes", file.display()))
 }
 
 const MAX_GO_SUM: u64 = 64 << 20;

@@ -21,6 +21,7 @@ mod report;
 mod rules;
 
 pub use bundle::{Bundle, Digester, Entry};
+pub(crate) use checker::differences;
 pub use checker::{Checker, Expected, OutOfOrder};
 pub use keys::{Recheck, Suspects};
 pub use log::{CheckError, LogSource, Options, StoredRecord, check_log};

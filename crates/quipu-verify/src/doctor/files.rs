@@ -1,11 +1,13 @@
 //! Looking through directories of the go command: bounded, and never writing.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+
+use crate::local::bounded;
 
 /// A file and when it was last changed.
 #[derive(Clone, Debug)]
@@ -49,10 +51,6 @@ pub(crate) fn files_below(dir: &Path, skip: &[&str], most: usize) -> Vec<Found> 
 /// # Errors
 /// It cannot be read, or is larger than `most`.
 pub(crate) fn read_small(path: &Path, most: u64) -> io::Result<Bytes> {
-    let mut content = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > most {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "far too large"));
-    }
-    Ok(content.into())
+    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "far too large");
+    bounded(path, most)?.map(Bytes::from).ok_or_else(too_large)
 }

@@ -1,7 +1,6 @@
 //! A database in a directory: the same paths, as files.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -9,6 +8,7 @@ use bytes::Bytes;
 use quipu_verify::{Fetch, Transport, TransportError};
 
 use crate::exit::wrong_usage;
+use crate::local::bounded;
 
 /// A directory with `latest`, `tile/…` and perhaps `lookup/…`.
 pub(crate) struct Files(PathBuf);
@@ -53,8 +53,6 @@ fn read(path: &Path, max_bytes: usize) -> Result<Bytes, TransportError> {
         ErrorKind::NotFound => TransportError::NotFound(format!("no file {}", path.display())),
         _ => TransportError::Unavailable(format!("{}: {error}", path.display())),
     };
-    let mut body = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(max_bytes as u64 + 1).read_to_end(&mut body).map_err(unreadable)?;
-    if body.len() > max_bytes { Err(TransportError::TooLarge(max_bytes)) } else { Ok(body.into()) }
+    let body = bounded(path, max_bytes as u64).map_err(unreadable)?;
+    body.map(Bytes::from).ok_or(TransportError::TooLarge(max_bytes))
 }

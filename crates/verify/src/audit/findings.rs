@@ -4,9 +4,9 @@ use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use quipu_tlog::{Hash, Tile};
+use quipu_tlog::Tile;
 
-use crate::check::Fault;
+use crate::check::{Fault, differences};
 use crate::evidence::Evidence;
 
 /// Something wrong with a log, and what shows it.
@@ -83,12 +83,6 @@ impl Findings {
     fn lock(&self) -> MutexGuard<'_, Found> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The places at which two tile bodies differ.
-pub(super) fn differences<'a>(a: &'a [u8], b: &'a [u8]) -> impl Iterator<Item = u16> + 'a {
-    let entries = a.chunks(Hash::SIZE).zip(b.chunks(Hash::SIZE));
-    (0_u16..).zip(entries).filter(|(_, (a, b))| a != b).map(|(entry, _)| entry)
 }
 
 /// Findings of one kind kept whole; more than anybody wants to read.

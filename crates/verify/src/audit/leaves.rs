@@ -4,11 +4,11 @@ use bytes::Bytes;
 use quipu_tlog::{Hash, TILE_WIDTH, Tile, TileLevel, leaf_hash};
 
 use super::crown::{Crown, parent_fault};
-use super::findings::{Findings, differences};
+use super::findings::Findings;
 use super::reader::{DataTile, Reader, Record, Trouble};
 use super::runs::Key;
 use super::siphash::Secret;
-use crate::check::{Fault, Rules};
+use crate::check::{Fault, Rules, differences};
 use crate::error::Error;
 
 /// Checks data tiles, on any thread and in any order.

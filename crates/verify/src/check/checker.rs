@@ -180,7 +180,7 @@ fn pair(by_records: Vec<(Tile, Vec<u8>)>, by_tiles: Option<Vec<(Tile, Vec<u8>)>>
 }
 
 /// The places at which two tile bodies differ.
-fn differences<'a>(a: &'a [u8], b: &'a [u8]) -> impl Iterator<Item = u16> + 'a {
+pub(crate) fn differences<'a>(a: &'a [u8], b: &'a [u8]) -> impl Iterator<Item = u16> + 'a {
     let entries = a.chunks(Hash::SIZE).zip(b.chunks(Hash::SIZE));
     (0_u16..).zip(entries).filter(|(_, (a, b))| a != b).map(|(entry, _)| entry)
 }

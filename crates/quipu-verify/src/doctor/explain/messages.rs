@@ -164,18 +164,14 @@ const MESSAGES: [Message; 27] = [
         id: "not-in-log",
         words: &["/lookup/", ": 404"],
         unless: &[],
-        why: "the database cannot find the version: a typing error, a tag that is not public, or a \
-              private module that a public database cannot know (then a database of your own, or \
-              GOPRIVATE for just this module)",
+        why: NOT_IN_LOG,
         next: "quipu-verify lookup {}",
     },
     Message {
         id: "not-in-log",
         words: &["/lookup/", ": 410"],
         unless: &[],
-        why: "the database cannot find the version: a typing error, a tag that is not public, or a \
-              private module that a public database cannot know (then a database of your own, or \
-              GOPRIVATE for just this module)",
+        why: NOT_IN_LOG,
         next: "quipu-verify lookup {}",
     },
     Message {
@@ -255,3 +251,8 @@ const MESSAGES: [Message; 27] = [
         next: "quipu-verify doctor",
     },
 ];
+
+/// 404 and 410 mean the same.
+const NOT_IN_LOG: &str = "the database cannot find the version: a typing error, a tag that is not public, or a \
+                          private module that a public database cannot know (then a database of your own, or \
+                          GOPRIVATE for just this module)";
