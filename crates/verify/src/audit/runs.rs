@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::{cmp, thread};
@@ -75,8 +76,7 @@ impl Runs {
         if pieces.iter().all(Vec::is_empty) {
             return Ok(());
         }
-        let blocks = pieces.iter().map(|piece| piece.chunks(BLOCK).map(|block| Ok(block.to_vec())));
-        let run = self.write(Merge::new(blocks), &mut |_| {})?;
+        let run = self.write_halves(pieces)?;
         self.loose.push(run);
         if self.loose.len() > MAX_LOOSE {
             let all = std::mem::take(&mut self.loose);
@@ -153,6 +153,27 @@ impl Runs {
     fn merge(&mut self, runs: &[Run], twins: &mut impl FnMut(Twins)) -> io::Result<Run> {
         let readers = runs.iter().map(|run| self.read(*run)).collect::<io::Result<Vec<_>>>()?;
         self.write(Merge::new(readers), twins)
+    }
+
+    /// Writes keys from memory: those with small hashes and those with large ones at the same time.
+    fn write_halves(&mut self, pieces: &[Vec<Key>]) -> io::Result<Run> {
+        let halves =
+            pieces.iter().map(|piece| piece.split_at(piece.partition_point(|key| key.hash < MIDDLE)));
+        let (small, large): (Vec<_>, Vec<_>) = halves.unzip();
+        let keys_of = |half: &[&[Key]]| half.iter().map(|keys| keys.len() as u64).sum::<u64>();
+        let (number, before) = (self.next, keys_of(&small));
+        self.next += 1;
+        let path = path(&self.dir, number);
+        let file = File::create(&path)?;
+        let distinct = thread::scope(|scope| {
+            let other = scope.spawn(|| write_half(&file, before, &large));
+            let distinct = write_half(&file, 0, &small)?;
+            let other =
+                other.join().unwrap_or_else(|_| Err(io::Error::other("a thread that writes keys failed")))?;
+            io::Result::Ok(distinct && other)
+        })?;
+        file.sync_all()?;
+        Ok(Run { number, keys: before + keys_of(&large), distinct })
     }
 
     /// Writes blocks of keys, which a thread of its own gets ready.
@@ -249,6 +270,23 @@ impl Iterator for Reader {
         let (keys, _) = self.buffer.as_chunks();
         Some(Ok(keys.iter().copied().map(Key::from_bytes).collect()))
     }
+}
+
+/// Writes what pieces have of a half, merged, so many keys after the start of the file. Says whether no two have one hash.
+fn write_half(file: &File, from: u64, pieces: &[&[Key]]) -> io::Result<bool> {
+    let blocks = pieces.iter().map(|piece| piece.chunks(BLOCK).map(|block| Ok(block.to_vec())));
+    let (mut neighbours, mut distinct) = (Neighbours::default(), true);
+    let (mut at, mut bytes) = (from * Key::SIZE as u64, Vec::new());
+    for block in Merge::new(blocks) {
+        bytes.clear();
+        for key in block? {
+            neighbours.follow(key, &mut |_| distinct = false)?;
+            bytes.extend_from_slice(&key.to_bytes());
+        }
+        file.write_all_at(&bytes, at)?;
+        at += bytes.len() as u64;
+    }
+    Ok(distinct)
 }
 
 /// Looks at keys in order and sees which have the same hash.
@@ -374,6 +412,8 @@ const MAX_LOOSE: usize = 64;
 const LOOKUP_FACTOR: u64 = 64;
 /// Records of one hash that others are compared with. By chance there are hardly ever two.
 const MAX_SAME: usize = 4;
+/// As many hashes are smaller as are not.
+const MIDDLE: u64 = 1 << 63;
 /// Keys that are read and written together: 64 KiB.
 const BLOCK: usize = 4096;
 /// Blocks that wait for being written.
