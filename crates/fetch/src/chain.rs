@@ -31,11 +31,17 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The chain for `entries`. `direct` is left out with a warning, as fetching from repositories is not built yet.
+    /// The chain for `entries`, with `direct` for the entry of this name; without one that entry is left out with a
+    /// warning.
     ///
     /// # Errors
     /// An entry is not a usable address.
-    pub fn new(entries: &[ProxyEntry], client: &Client, policy: &Arc<Policy>) -> Result<Self> {
+    pub fn new(
+        entries: &[ProxyEntry],
+        client: &Client,
+        policy: &Arc<Policy>,
+        direct: Option<&Arc<dyn Upstream>>,
+    ) -> Result<Self> {
         let mut chain = Self { links: Vec::new(), end: None };
         for entry in entries {
             match &entry.target {
@@ -44,9 +50,14 @@ impl Chain {
                     let upstream = Arc::new(Proxy::new(base, client.clone(), policy.clone()));
                     chain.links.push(Link { upstream, fallback: entry.fallback });
                 }
-                ProxyTarget::Direct => {
-                    tracing::warn!("GOPROXY: direct is not supported yet and is left out");
-                }
+                ProxyTarget::Direct => match direct {
+                    Some(direct) => {
+                        chain.links.push(Link { upstream: Arc::clone(direct), fallback: entry.fallback });
+                    }
+                    None => {
+                        tracing::warn!("GOPROXY: nothing is fetched from repositories: direct is left out")
+                    }
+                },
                 // Absence by decision of the operator: nothing exists but what is held here.
                 ProxyTarget::Off => {
                     chain.end = Some(Error::not_found("module lookup disabled by GOPROXY=off"));

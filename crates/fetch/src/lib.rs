@@ -36,7 +36,7 @@
 //! # std::fs::write(versions.join("v1.0.0.mod"), "module example.com/m\n")?;
 //! let list = ProxyList::parse(&format!("file://{}", upstream.path().display()))?;
 //! let client = Client::new(ClientOptions::default())?;
-//! let chain = Chain::new(list.entries(), &client, &Arc::new(Policy::default()))?;
+//! let chain = Chain::new(list.entries(), &client, &Arc::new(Policy::default()), None)?;
 //! let options = CacheOptions { disk_floor: 0, ..CacheOptions::default() };
 //! let cache = Cache::open_root(root.path(), Arc::new(chain), Arc::new(AdmitAll), options)?;
 //!
@@ -57,6 +57,7 @@ mod info;
 mod origin;
 mod policy;
 mod proxy;
+mod sources;
 mod staged;
 mod upstream;
 
@@ -75,5 +76,6 @@ pub use info::{Info, Origin};
 pub use origin::Base;
 pub use policy::Policy;
 pub use proxy::Proxy;
+pub use sources::{Nowhere, Source, Sources};
 pub use staged::{Complete, Staged, Staging};
 pub use upstream::{BoxFuture, MAX_GO_MOD, MAX_LIST, MAX_ZIP, Upstream};

@@ -11,6 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// the patterns were consulted on the plain (unescaped) path.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    /// If set, all other paths are private.
+    within: Option<Patterns>,
     no_proxy: Patterns,
     no_database: Patterns,
 }
@@ -38,12 +40,18 @@ impl Policy {
     /// The patterns with the meaning of GONOPROXY (never sent to a proxy, nor through one to a database) and
     /// GONOSUMDB (never sent to a database).
     pub fn new(no_proxy: Patterns, no_database: Patterns) -> Self {
-        Self { no_proxy, no_database }
+        Self { within: None, no_proxy, no_database }
+    }
+
+    /// The policy for a proxy that the operator named for these paths: it may be asked for them and for nothing else.
+    #[must_use]
+    pub fn within(patterns: Patterns) -> Self {
+        Self { within: Some(patterns), ..Self::default() }
     }
 
     /// Whether `path` must not be sent to any upstream proxy.
     pub fn is_private(&self, path: &ModulePath) -> bool {
-        self.no_proxy.matches(path.as_str())
+        self.no_proxy.matches(path) || self.within.as_ref().is_some_and(|within| !within.matches(path))
     }
 
     /// Whether `path` must not be sent to any checksum database. `golang.org/toolchain` may unless it is private: the
@@ -127,6 +135,14 @@ mod tests {
             assert!(policy.module(&path(public), "@v/list").is_ok(), "{public}");
         }
         let error = policy.database("/lookup/git.example/!secret/x@v1.0.0").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Private);
+    }
+
+    #[test]
+    fn a_proxy_for_some_paths_is_asked_for_no_other() {
+        let policy = Policy::within(Patterns::new("corp.example"));
+        assert!(policy.module(&path("corp.example/a"), "@v/list").is_ok());
+        let error = policy.module(&path("example.com/a"), "@v/list").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Private);
     }
 

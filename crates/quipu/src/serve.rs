@@ -201,7 +201,7 @@ fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: &Served<'_
         others.push(Other { name: database.name().to_owned(), client: upstream.verifier(database, data)? });
     }
     let admission = Admission::new(ledger.clone(), vouching(config, data, &upstream, &others));
-    let chain = Chain::new(&upstream.proxies, &upstream.client, &upstream.policy)
+    let chain = Chain::new(&upstream.proxies, &upstream.client, &upstream.policy, None)
         .map_err(|e| anyhow!("GOPROXY: {e}"))?;
     let least = config.set.limits.free_mib.unwrap_or(512) * MIB;
     let options =

@@ -140,7 +140,7 @@ fn off_is_absence_and_nothing_is_a_fault() {
         [("https://a.example,direct", 1, false), ("a.example|b.example,off", 2, true), ("direct", 0, false)]
     {
         let list = quipu_module::ProxyList::parse(list).unwrap();
-        let chain = Chain::new(list.entries(), &client, &Arc::default()).unwrap();
+        let chain = Chain::new(list.entries(), &client, &Arc::default(), None).unwrap();
         assert_eq!((chain.len(), chain.end.is_some()), (length, end));
     }
 }

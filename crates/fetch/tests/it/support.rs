@@ -69,7 +69,7 @@ pub(crate) fn chain(list: &str, client: &Client) -> Arc<Chain> {
 pub(crate) fn chain_with(list: &str, client: &Client, private: &str) -> Arc<Chain> {
     let list = ProxyList::parse(list).unwrap();
     let policy = Arc::new(Policy::new(Patterns::new(private), Patterns::new(private)));
-    Arc::new(Chain::new(list.entries(), client, &policy).unwrap())
+    Arc::new(Chain::new(list.entries(), client, &policy, None).unwrap())
 }
 
 /// Options fit for tests: a temporary disk may be small.
