@@ -6,13 +6,13 @@
 //! | versions, order, pseudo-versions | [`Version`], [`ModuleVersion`], [`semver`], [`Pseudo`] | `golang.org/x/mod/semver` |
 //! | what a proxy or a database is asked | [`Query`], [`ModuleVersion::parse_escaped`] | `go help goproxy` |
 //! | `h1:` hashes | [`H1`], [`hash_files`], [`hash_go_mod`] | `golang.org/x/mod/sumdb/dirhash` |
-//! | zips, judged and hashed in one pass | [`check_zip`] | `golang.org/x/mod/zip`, Go's `archive/zip` |
+//! | zips, judged and hashed in one pass | [`check_zip`], [`check_publish`] | `golang.org/x/mod/zip`, Go's `archive/zip` |
 //! | go.mod, as far as serving needs it | [`GoMod`], [`quick_module_path`] | `golang.org/x/mod/modfile` |
 //! | go.sum lines and log records | [`SumLine`], [`Record`], [`parse_go_sum`] | `go help module-auth` |
 //! | GOPRIVATE patterns | [`Patterns`] | `go help private` |
 //! | GOPROXY and GOSUMDB | [`ProxyList`], [`SumDb`] | `go help goproxy` |
 //!
-//! Everything is accepted and refused exactly as `go` 1.26 does it, with its Unicode 15.0.0 tables: a
+//! Everything but [`check_publish`] accepts and refuses exactly what `go` 1.26 does, with its Unicode 15.0.0 tables: a
 //! database whose rules differ from its clients' either breaks builds or vouches for what they would
 //! refuse. Types such as [`ModulePath`] can only be made by parsing, so that a check is done once, at the
 //! edge; error texts are worded like Go's.
@@ -66,5 +66,6 @@ pub use time::parse_stamp;
 pub use url::BaseUrl;
 pub use version::{ModuleVersion, Query, Version, check_module_version, check_path_major};
 pub use zip::{
-    MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, ZipFile, ZipReport, check_zip, hash_zip, list_zip, read_zip_file,
+    MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, ZipFile, ZipReport, check_publish, check_zip, hash_zip, list_zip,
+    read_zip_file,
 };

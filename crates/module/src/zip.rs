@@ -3,7 +3,9 @@
 mod content;
 mod directory;
 mod files;
+mod layout;
 mod names;
+mod publish;
 mod source;
 
 use std::io::{Read, Seek};
@@ -11,6 +13,7 @@ use std::io::{Read, Seek};
 use sha2::{Digest as _, Sha256};
 
 pub use self::files::{ZipFile, list_zip, read_zip_file};
+pub use self::publish::check_publish;
 use self::{content::ContentReader, directory::Entry, names::NameChecker, source::Source};
 use crate::{
     error::Error,
@@ -50,7 +53,23 @@ pub struct ZipReport {
 /// # Errors
 /// The zip is not a good zip of this module, or reading it fails.
 pub fn check_zip(module: &ModuleVersion, zip: impl Read + Seek) -> Result<ZipReport, Error> {
-    let mut source = open(zip)?;
+    judge(module, open(zip)?, Reading::AsGo)
+}
+
+/// How closely an entry is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// As Go's `archive/zip` does, which passes over what follows a compressed content and over a missing checksum.
+    AsGo,
+    /// Every byte is accounted for.
+    Exact,
+}
+
+fn judge<R: Read + Seek>(
+    module: &ModuleVersion,
+    mut source: Source<R>,
+    reading: Reading,
+) -> Result<ZipReport, Error> {
     let entries = directory::read(&mut source)?;
     let mut names = NameChecker::new(module);
     for entry in &entries {
@@ -61,7 +80,8 @@ pub fn check_zip(module: &ModuleVersion, zip: impl Read + Seek) -> Result<ZipRep
     let (files, content_size) = names.totals()?;
     let go_mod_name = format!("{module}/go.mod");
     let zip_size = source.size();
-    let (hash, go_mod) = hash_entries(source, entries, Some(go_mod_name.as_bytes()))?;
+    let (hash, go_mod) =
+        hash_entries(ContentReader::new(source, reading), entries, Some(go_mod_name.as_bytes()))?;
     Ok(ZipReport { hash, go_mod, files, content_size, zip_size })
 }
 
@@ -73,7 +93,7 @@ pub fn check_zip(module: &ModuleVersion, zip: impl Read + Seek) -> Result<ZipRep
 pub fn hash_zip(zip: impl Read + Seek) -> Result<H1, Error> {
     let mut source = open(zip)?;
     let entries = directory::read(&mut source)?;
-    hash_entries(source, entries, None).map(|(hash, _)| hash)
+    hash_entries(ContentReader::new(source, Reading::AsGo), entries, None).map(|(hash, _)| hash)
 }
 
 fn open<R: Read + Seek>(zip: R) -> Result<Source<R>, Error> {
@@ -88,7 +108,7 @@ fn open<R: Read + Seek>(zip: R) -> Result<Source<R>, Error> {
 
 /// Hashes all entries and gives the content of the one named `wanted`.
 fn hash_entries<R: Read + Seek>(
-    source: Source<R>,
+    mut content: ContentReader<R>,
     mut entries: Vec<Entry>,
     wanted: Option<&[u8]>,
 ) -> Result<(H1, Option<Vec<u8>>), Error> {
@@ -96,7 +116,6 @@ fn hash_entries<R: Read + Seek>(
     check_total(&entries)?;
     // In the order in which they lie in the file; names are sorted at the end.
     entries.sort_by_key(|entry| entry.header_offset);
-    let mut content = ContentReader::new(source);
     let mut summary = Summary::default();
     let mut kept = None;
     for entry in entries {

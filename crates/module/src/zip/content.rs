@@ -5,6 +5,7 @@ use std::io::{Read, Seek};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::{
+    Reading,
     directory::{Entry, Fields, not_a_zip},
     source::Source,
 };
@@ -19,6 +20,7 @@ pub(super) struct ContentReader<R> {
     source: Source<R>,
     inflater: Decompress,
     output: Vec<u8>,
+    reading: Reading,
 }
 
 /// Where the stored bytes of an entry lie; signed as in Go, whose arithmetic decides about absurd sizes.
@@ -32,8 +34,8 @@ struct Body {
 }
 
 impl<R: Read + Seek> ContentReader<R> {
-    pub(super) fn new(source: Source<R>) -> Self {
-        Self { source, inflater: Decompress::new(false), output: vec![0; CHUNK] }
+    pub(super) fn new(source: Source<R>, reading: Reading) -> Self {
+        Self { source, inflater: Decompress::new(false), output: vec![0; CHUNK], reading }
     }
 
     /// Gives the content of `entry` to `sink`, piece by piece.
@@ -111,7 +113,7 @@ impl<R: Read + Seek> ContentReader<R> {
             let progress = produced > 0 || self.inflater.total_in() > done;
             done = self.inflater.total_in();
             if status == Status::StreamEnd {
-                return Ok(());
+                return self.check_end(body, done);
             }
             if !progress {
                 return Err(unexpected_eof());
@@ -119,11 +121,19 @@ impl<R: Read + Seek> ContentReader<R> {
         }
     }
 
+    /// Whether the compressed content ends where the directory says that it does.
+    fn check_end(&self, body: Body, done: u64) -> Result<(), Error> {
+        if self.reading == Reading::Exact && done != body.length {
+            return Err(Error::malformed("something follows the compressed content"));
+        }
+        Ok(())
+    }
+
     fn check_crc(&mut self, entry: &Entry, body: Body, crc: u32) -> Result<(), Error> {
         let good = match entry.has_descriptor {
             true => self.read_descriptor(body)? == entry.crc && crc == entry.crc,
             // A directory that says zero has perhaps not been filled in.
-            false => entry.crc == 0 || crc == entry.crc,
+            false => crc == entry.crc || entry.crc == 0 && self.reading == Reading::AsGo,
         };
         if good { Ok(()) } else { Err(Error::malformed("zip: checksum error")) }
     }

@@ -4,7 +4,7 @@ use std::io::{Read, Seek};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{check_total, content::ContentReader, directory, let_last_entry_win, open};
+use super::{Reading, check_total, content::ContentReader, directory, let_last_entry_win, open};
 use crate::{error::Error, quote::quote};
 
 /// A file in a zip.
@@ -74,7 +74,7 @@ fn each_entry(
     check_total(&entries)?;
     entries.retain(|entry| wanted(&entry.name, entry.size));
     entries.sort_by_key(|entry| entry.header_offset);
-    let mut reader = ContentReader::new(source);
+    let mut reader = ContentReader::new(source, Reading::AsGo);
     for entry in entries {
         let mut content = |sink: &mut dyn FnMut(&[u8])| {
             reader.read(&entry, sink).map_err(|e| e.within(format!("zip entry {}", quote(&entry.name))))
