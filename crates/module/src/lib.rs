@@ -62,7 +62,7 @@ pub use path::{ModulePath, check_file_path, check_import_path, split_path_versio
 pub use patterns::Patterns;
 pub use pseudo::{Pseudo, format_pseudo, is_pseudo};
 pub use sum::{GoSumEntry, Record, SumKind, SumLine, find_hash, parse_go_sum};
-pub use time::parse_stamp;
+pub use time::{format_rfc3339, parse_rfc3339, parse_stamp};
 pub use url::BaseUrl;
 pub use version::{ModuleVersion, Query, Version, check_module_version, check_path_major};
 pub use zip::{

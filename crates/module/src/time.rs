@@ -1,6 +1,42 @@
-//! Calendar arithmetic for the 14-digit time stamps of pseudo-versions.
+//! Calendar arithmetic: the 14-digit time stamps of pseudo-versions, and the times of `.info` and of the index (RFC 3339).
 
 const DAY: i64 = 86_400;
+
+/// Nanoseconds in a second.
+const SECOND: i128 = 1_000_000_000;
+
+/// Nanoseconds since 1970 UTC of a date and time in the form of RFC 3339, section 5.6, with any offset and at most nine
+/// digits of a second; `T` and `Z` in upper case, as the go command writes and reads them. `None` if it is no such text,
+/// or no real date and time.
+#[must_use]
+pub fn parse_rfc3339(text: &str) -> Option<i128> {
+    let (date_time, rest) = text.split_at_checked(19)?;
+    let shape_ok = date_time.bytes().zip(b"0000-00-00T00:00:00").all(|(byte, shape)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        shape => byte == *shape,
+    });
+    let stamp: String = date_time.chars().filter(char::is_ascii_digit).collect();
+    let seconds = shape_ok.then(|| parse_stamp(&stamp))??;
+    let (nanos, zone) = parse_fraction(rest)?;
+    let local = i128::from(seconds) * SECOND + i128::from(nanos);
+    Some(local - i128::from(parse_offset(zone)?) * SECOND)
+}
+
+/// The RFC 3339 form, in UTC, of nanoseconds since 1970: trailing zeros of the fraction are left out, and the fraction
+/// with them if it is nothing but zeros. `None` outside the years 0 to 9999. Inverse of [`parse_rfc3339`].
+#[must_use]
+pub fn format_rfc3339(nanos: i128) -> Option<String> {
+    let stamp = format_stamp(i64::try_from(nanos.div_euclid(SECOND)).ok()?)?;
+    let part = |from: usize, to: usize| stamp.get(from..to).unwrap_or_default();
+    let (date, time) = ((part(0, 4), part(4, 6), part(6, 8)), (part(8, 10), part(10, 12), part(12, 14)));
+    let mut text = format!("{}-{}-{}T{}:{}:{}", date.0, date.1, date.2, time.0, time.1, time.2);
+    let fraction = nanos.rem_euclid(SECOND);
+    if fraction != 0 {
+        text.push_str(format!(".{fraction:09}").trim_end_matches('0'));
+    }
+    text.push('Z');
+    Some(text)
+}
 
 /// Seconds since 1970 of `yyyymmddhhmmss` in UTC; `None` if it is no real date and time.
 #[must_use]
@@ -25,6 +61,29 @@ pub(crate) fn format_stamp(time: i64) -> Option<String> {
     let (year, month, day) = date(days)?;
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     Some(format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}"))
+}
+
+/// Nanoseconds of the fraction that `text` begins with, if it does, and the text behind it.
+fn parse_fraction(text: &str) -> Option<(u32, &str)> {
+    let Some(fraction) = text.strip_prefix('.') else { return Some((0, text)) };
+    let zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = fraction.get(..fraction.len() - zone.len())?;
+    (1..=9).contains(&digits.len()).then(|| format!("{digits:0<9}").parse().ok())?.map(|nanos| (nanos, zone))
+}
+
+/// Seconds that a zone (`Z`, `+hh:mm`, `-hh:mm`) is ahead of UTC.
+fn parse_offset(zone: &str) -> Option<i64> {
+    let sign = match zone.as_bytes() {
+        [b'Z'] => return Some(0),
+        [b'+', _, _, b':', _, _] => 1,
+        [b'-', _, _, b':', _, _] => -1,
+        _ => return None,
+    };
+    let number = |from: usize, most: i64| {
+        let digits = zone.get(from..from + 2).filter(|two| two.bytes().all(|b| b.is_ascii_digit()))?;
+        digits.parse::<i64>().ok().filter(|number| *number <= most)
+    };
+    Some(sign * (number(1, 23)? * 3600 + number(4, 59)? * 60))
 }
 
 fn is_leap(year: i64) -> bool {
@@ -75,7 +134,70 @@ fn date(days: i64) -> Option<(i64, i64, i64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{format_stamp, parse_stamp};
+    use super::{format_rfc3339, format_stamp, parse_rfc3339, parse_stamp};
+
+    /// Nanoseconds from Go's time.Parse(time.RFC3339Nano, …), the text from its Format in UTC.
+    #[test]
+    fn rfc3339_as_go_reads_and_writes_it() {
+        let cases = [
+            ("2019-04-10T19:08:52.997264Z", 1_554_923_332_997_264_000, "2019-04-10T19:08:52.997264Z"),
+            ("2019-04-10T21:38:52.997264+02:30", 1_554_923_332_997_264_000, "2019-04-10T19:08:52.997264Z"),
+            ("2019-04-10T00:00:00-07:00", 1_554_879_600_000_000_000, "2019-04-10T07:00:00Z"),
+            ("2019-04-10T00:00:00.000000001Z", 1_554_854_400_000_000_001, "2019-04-10T00:00:00.000000001Z"),
+            ("1969-12-31T23:59:59.5Z", -500_000_000, "1969-12-31T23:59:59.5Z"),
+            ("0001-01-01T00:00:00Z", -62_135_596_800_000_000_000, "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.100Z", 253_402_300_799_100_000_000, "9999-12-31T23:59:59.1Z"),
+        ];
+        for (text, nanos, utc) in cases {
+            assert_eq!(parse_rfc3339(text), Some(nanos), "{text}");
+            assert_eq!(format_rfc3339(nanos).as_deref(), Some(utc));
+        }
+        assert_eq!(format_rfc3339(i128::MAX), None);
+        assert_eq!(format_rfc3339(253_402_300_800 * super::SECOND), None);
+    }
+
+    #[test]
+    fn what_is_no_rfc3339() {
+        for text in [
+            "",
+            "2019-04-10",
+            "2019-04-10T19:08:52",
+            "2019-04-10 19:08:52Z",
+            "2019-04-10t19:08:52z",
+            "2019-04-10T19:08:52.Z",
+            "2019-04-10T19:08:52.1234567890Z",
+            "2019-04-10T19:08:52.1",
+            "2019-02-29T19:08:52Z",
+            "2019-04-10T24:00:00Z",
+            "2019-04-10T19:08:60Z",
+            "2019-04-10T19:08:52+24:00",
+            "2019-04-10T19:08:52+02:60",
+            "2019-04-10T19:08:52+2:00",
+            "2019-04-10T19:08:52+0200",
+            "2019-04-10T19:08:52+ 1:00",
+            "2019-04-10T19:08:52Zx",
+            "+019-04-10T19:08:52Z",
+            "2019-04-10T19:08:5é",
+            "1554923332",
+        ] {
+            assert_eq!(parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn rfc3339_round_trips(nanos in -62_167_219_200_000_000_000_i128..253_402_300_800_000_000_000) {
+            let text = format_rfc3339(nanos).unwrap();
+            proptest::prop_assert_eq!(parse_rfc3339(&text), Some(nanos));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,40}", near in "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}[.0-9]{0,12}[Z+-]?[0-9:]{0,6}") {
+            for text in [text, near] {
+                let _ = parse_rfc3339(&text);
+            }
+        }
+    }
 
     #[test]
     fn known_times() {
