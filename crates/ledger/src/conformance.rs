@@ -12,7 +12,7 @@ use bytes::Bytes;
 use quipu_tlog::{Hash, leaf_hash, node_hash};
 
 use crate::round::{State, build};
-use crate::store::{CommitError, Entry, Notes, ReadError, Round, Store};
+use crate::store::{CommitError, Entry, Most, Notes, ReadError, Round, Store};
 
 /// A place where a store can be opened, closed (by dropping it) and opened again.
 pub trait Subject {
@@ -43,6 +43,7 @@ pub fn run<S: Subject>(fresh: impl Fn() -> S) {
     rounds_come_back(&fresh());
     refused_commits_leave_nothing(&fresh());
     keys_are_found_exactly(&fresh());
+    groups_come_in_order(&fresh());
     records_outside_are_corrupt(&fresh());
     tiles_grow_across_boundaries(&fresh());
     notes_are_kept(&fresh());
@@ -124,6 +125,30 @@ fn keys_are_found_exactly<S: Subject>(subject: &S) {
     let (round, next) = build(&log.state, keyed.to_vec(), 0).expect("a round");
     log.commit(&round, next);
     log.check();
+}
+
+fn groups_come_in_order<S: Subject>(subject: &S) {
+    let mut log = Log::found(subject);
+    log.append(70);
+    // Groups whose names begin alike, in turns and over several rounds; one key without a space is a group of its own.
+    let names = ["a ", "a/b ", "aa ", "A ", "a"];
+    for round in 0..30 {
+        let key = |name: &&str| {
+            if name.ends_with(' ') { format!("{name}v1.{round}.0 ") } else { format!("{name}{round}") }
+        };
+        let texts = names.iter().map(key).map(|key| Entry::new(Bytes::from(format!("{key}h1\n")), key.len()));
+        let entries = texts.map(|entry| entry.expect("an entry")).collect();
+        let (round, next) = build(&log.state, entries, 0).expect("a round");
+        log.commit(&round, next);
+        if log.size() == 145 {
+            log.reopen();
+        }
+    }
+    for name in ["a ", "a/b ", "aa ", "A ", "a0", "a29", "example.com/m ", "a", "b ", "example.com/m", ""] {
+        log.check_group(name.as_bytes());
+    }
+    log.reopen();
+    log.check_group(b"a ");
 }
 
 fn records_outside_are_corrupt<S: Subject>(subject: &S) {
@@ -301,6 +326,32 @@ impl<'a, S: Subject> Log<'a, S> {
         let found = store.find_many(&keys).expect("many finds");
         let one_by_one: Vec<_> = keys.iter().map(|key| store.find(key).expect("a find")).collect();
         assert_eq!(found, one_by_one);
+    }
+
+    /// Some ranges and bounds of a group.
+    fn check_group(&self, group: &[u8]) {
+        let all: Vec<u64> = (0..)
+            .zip(&self.entries)
+            .filter(|(_, entry)| entry.group() == group)
+            .map(|(index, _)| index)
+            .collect();
+        let past = self.size() + 1000;
+        for range in [0..past, 0..self.size(), 71..past, 90..101, 100..100, 3..4, past..past] {
+            let within: Vec<u64> = all.iter().copied().filter(|index| range.contains(index)).collect();
+            for count in [0, 1, 2, 7, 1000] {
+                let first = &within[..count.min(within.len())];
+                let last = &within[within.len().saturating_sub(count)..];
+                for (most, want) in [(Most::First(count), first), (Most::Last(count), last)] {
+                    let found = self.store().group(group, range.clone(), most).expect("a group");
+                    let indices: Vec<u64> = found.iter().map(|(index, _)| *index).collect();
+                    assert_eq!(indices, want, "{most:?} of {range:?}");
+                    for (index, record) in found {
+                        let one = self.store().records(index..index + 1).expect("a record");
+                        assert_eq!(one, [record]);
+                    }
+                }
+            }
+        }
     }
 
     fn check_range(&self, range: Range<u64>) {

@@ -21,7 +21,7 @@ use crate::queue::{Limits, MOST_RECORDS, Pulse, Request, Run, SHUT_DOWN, Stopped
 use crate::refusal::OpenError;
 use crate::round::{WIDTH, entries_at};
 use crate::space::Room;
-use crate::store::{Entry, Notes, Record, Store};
+use crate::store::{Entry, Micros, Most, Notes, Record, Store};
 use crate::writer::{Receipt, RoundStats, Writer};
 
 /// How a log is opened. [`OpenOptions::new`] fills in the usual values; change the fields as needed.
@@ -245,6 +245,38 @@ impl Ledger {
         Err(Error::Corrupt(
             format!("storage has not all records from {} to {}", range.start, range.end).into(),
         ))
+    }
+
+    /// The index of the first record whose time is not below `time`: the number of records under the signed head if there
+    /// is none. Times increase with the index, so this takes as many reads as that number has binary digits.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn first_since(&self, time: Micros) -> Result<u64, Error> {
+        let mut range = 0..self.head().size();
+        while !range.is_empty() {
+            let middle = range.start + (range.end - range.start) / 2;
+            let record = self.records(middle..middle + 1)?.and_then(|records| records.into_iter().next());
+            if record.is_some_and(|record| record.time < time) {
+                range.start = middle + 1;
+            } else {
+                range.end = middle;
+            }
+        }
+        Ok(range.start)
+    }
+
+    /// The records of a group ([`crate::group_of`]) at or past the index `from` that the signed head covers, ascending,
+    /// at most so many: the versions of one module.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn group(&self, group: &[u8], from: u64, most: Most) -> Result<Vec<(u64, Record)>, Error> {
+        let found = self.inner.store.group(group, from..self.head().size(), most)?;
+        if found.iter().any(|(_, record)| !record.text.starts_with(group)) {
+            return Err(Error::Corrupt("a group leads to another record".into()));
+        }
+        Ok(found)
     }
 
     /// The first `width` hashes (1 to 256) of hash tile `n` of `level`, 32 bytes each; `None` if the signed head does not

@@ -53,5 +53,7 @@ pub use refusal::OpenError;
 pub use round::{AtTheEnd, State, assemble, build};
 pub use seal::{SealError, Sealed, Sealer};
 pub use space::Room;
-pub use store::{CommitError, Entry, Head, Micros, Notes, ReadError, Record, Round, Store, TileState};
+pub use store::{
+    CommitError, Entry, Head, Micros, Most, Notes, ReadError, Record, Round, Store, TileState, group_of,
+};
 pub use writer::{Receipt, RoundStats, Writer};

@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 
-use crate::store::{CommitError, Head, Notes, ReadError, Record, Round, Store};
+use crate::store::{CommitError, Head, Most, Notes, ReadError, Record, Round, Store};
 
 /// A [`Store`] that forgets everything when it is dropped.
 #[derive(Debug, Default)]
@@ -19,6 +19,7 @@ struct Content {
     head: Option<Head>,
     records: Vec<Record>,
     keys: BTreeMap<Bytes, u64>,
+    groups: BTreeMap<Bytes, Vec<u64>>,
     tiles: BTreeMap<(u8, u64), Bytes>,
     notes: BTreeMap<u64, Notes>,
 }
@@ -55,6 +56,7 @@ impl Store for MemoryStore {
         for ((time, entry), index) in round.records.iter().zip(expected..) {
             content.records.push(Record { time: *time, text: entry.text().clone() });
             content.keys.insert(entry.text().slice(..entry.key().len()), index);
+            content.groups.entry(entry.text().slice(..entry.group().len())).or_default().push(index);
         }
         for tile in &round.tiles {
             content.tiles.insert((tile.level, tile.n), tile.hashes.clone());
@@ -76,6 +78,19 @@ impl Store for MemoryStore {
         let content = self.content();
         let missing = |index| ReadError::Corrupt(format!("record {index} is not there"));
         range.map(|index| content.record(index).ok_or_else(|| missing(index))).collect()
+    }
+
+    fn group(&self, group: &[u8], range: Range<u64>, most: Most) -> Result<Vec<(u64, Record)>, ReadError> {
+        let content = self.content();
+        let all = content.groups.get(group).map(Vec::as_slice).unwrap_or_default();
+        let from = all.partition_point(|index| *index < range.start);
+        let to = all.partition_point(|index| *index < range.end).max(from);
+        let within = &all[from..to];
+        let wanted = match most {
+            Most::First(count) => &within[..count.min(within.len())],
+            Most::Last(count) => &within[within.len().saturating_sub(count)..],
+        };
+        Ok(wanted.iter().filter_map(|index| Some((*index, content.record(*index)?))).collect())
     }
 
     fn tile(&self, level: u8, n: u64) -> Result<Option<Bytes>, ReadError> {

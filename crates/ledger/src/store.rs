@@ -39,6 +39,27 @@ impl Entry {
     pub fn text(&self) -> &Bytes {
         &self.text
     }
+
+    /// The group that the record belongs to, see [`group_of`].
+    pub fn group(&self) -> &[u8] {
+        group_of(self.key())
+    }
+}
+
+/// The group of a key: its beginning up to the first space, that one included; all of a key that has none. For a
+/// go.sum record that is the module path with a space, so the versions of one module are a group.
+pub fn group_of(key: &[u8]) -> &[u8] {
+    let end = key.iter().position(|byte| *byte == b' ').map_or(key.len(), |space| space + 1);
+    key.get(..end).unwrap_or(key)
+}
+
+/// How many of the records of a group are wanted, and from which end. Either way they come in ascending order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Most {
+    /// The first so many.
+    First(usize),
+    /// The last so many.
+    Last(usize),
 }
 
 /// A record as stored.
@@ -171,6 +192,14 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// See [`ReadError`].
     fn records(&self, range: Range<u64>) -> Result<Vec<Record>, ReadError>;
+
+    /// The records of a group ([`group_of`]) with indices in a half-open range, ascending, at most so many: the versions
+    /// of one module. What lies past the head is never among them. Takes as long as there are records to return, however
+    /// large the log.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    fn group(&self, group: &[u8], range: Range<u64>, most: Most) -> Result<Vec<(u64, Record)>, ReadError>;
 
     /// The hashes tile `n` of `level` has so far, 32 bytes each; `None` if it has none. May hold more than any signed
     /// head covers: callers cut it to the width they want.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quipu_ledger::{
-    CommitError, Entry, Guarded, Head, Ledger, MemoryStore, Notes, OpenError, OpenOptions, ReadError,
+    CommitError, Entry, Guarded, Head, Ledger, MemoryStore, Most, Notes, OpenError, OpenOptions, ReadError,
     RealDisk, Record, Room, Round, State, Store, Vouch, build, default_guard,
 };
 use quipu_note::SignerKey;
@@ -332,6 +332,10 @@ impl Store for Rotten {
             }
         }
         Ok(records)
+    }
+
+    fn group(&self, group: &[u8], range: Range<u64>, most: Most) -> Result<Vec<(u64, Record)>, ReadError> {
+        self.store.group(group, range, most)
     }
 
     fn tile(&self, level: u8, n: u64) -> Result<Option<Bytes>, ReadError> {

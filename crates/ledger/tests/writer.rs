@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use bytes::Bytes;
 use common::{Passing, Then};
 use quipu_ledger::{
-    CommitError, Entry, Error, FileSealer, Head, Ledger, Limits, MemoryStore, Notes, ReadError, RealDisk,
-    Record, Room, Round, SealError, Sealed, Setup, Store, SystemClock, Vouch,
+    CommitError, Entry, Error, FileSealer, Head, Ledger, Limits, MemoryStore, Most, Notes, ReadError,
+    RealDisk, Record, Room, Round, SealError, Sealed, Setup, Store, SystemClock, Vouch,
 };
 use quipu_note::SignerKey;
 use tempfile::TempDir;
@@ -70,6 +70,10 @@ impl Store for TestStore {
 
     fn records(&self, range: Range<u64>) -> Result<Vec<Record>, ReadError> {
         self.memory.records(range)
+    }
+
+    fn group(&self, group: &[u8], range: Range<u64>, most: Most) -> Result<Vec<(u64, Record)>, ReadError> {
+        self.memory.group(group, range, most)
     }
 
     fn tile(&self, level: u8, n: u64) -> Result<Option<Bytes>, ReadError> {

@@ -99,6 +99,7 @@ impl RocksStore {
     fn batch(&self, writer: &Writer, round: &Round) -> Result<(WriteBatch, Vec<u8>), ReadError> {
         let mut batch = WriteBatch::default();
         self.put_keys(&mut batch, writer.size, round)?;
+        self.put_groups(&mut batch, writer.size, round)?;
         let tail = self.put_records(&mut batch, writer, round)?;
         for tile in &round.tiles {
             let hashes = row::check_tile(&tile.hashes).map_err(corrupt)?;
@@ -134,6 +135,16 @@ impl RocksStore {
                 batch.put_cf(family, chain[0].0, &value);
             }
         }
+        Ok(())
+    }
+
+    /// A row for each record below its group. In order, as the keys.
+    fn put_groups(&self, batch: &mut WriteBatch, size: u64, round: &Round) -> Result<(), ReadError> {
+        let family = self.family(tuning::GROUP)?;
+        let mut groups: Vec<(KeyHash, u64)> =
+            (size..).zip(&round.records).map(|(id, (_, entry))| ((self.hash)(entry.group()), id)).collect();
+        groups.sort_unstable();
+        groups.iter().for_each(|(group, id)| batch.put_cf(family, row::group_key(*group, *id), []));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::{fs, io, thread, time::Duration};
 use quipu_ledger::ReadError;
 use rocksdb::{Cache, DB, ErrorKind, WriteOptions};
 
-use crate::row::{self, FORMAT, FORMAT_KEY};
+use crate::row::{self, FORMAT, FORMAT_KEY, FORMAT_WITHOUT_GROUPS};
 use crate::store::{missing, read_error};
 use crate::tuning::{self, Options, RECORD};
 
@@ -22,7 +22,7 @@ pub enum OpenError {
     #[error("the store is open in another process ({0}): stop that one first, one log has one writer")]
     Busy(String),
     /// The store was written by a version of this program that this one does not know.
-    #[error("the store has a format this version does not know: {0}")]
+    #[error("the store has a format this version does not read: {0}")]
     Format(String),
     /// The store changed too often while a read-only opening looked at it; trying again later may help.
     #[error("the store changed while it was being opened, {0} times in a row")]
@@ -35,16 +35,26 @@ pub enum OpenError {
 /// How often a read-only opening looks again after the writer changed the set of files under it.
 const READ_ONLY_TRIES: u32 = 20;
 
+/// What a store that was opened for writing lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Nothing.
+    Current,
+    /// The `group` rows, see [`RocksStore::add_groups`](crate::RocksStore).
+    WithoutGroups,
+}
+
 /// Opens for writing, creating what is missing.
 pub(crate) fn open(
     path: &Path,
     settings: &rocksdb::Options,
     cache: &Cache,
     options: &Options,
-) -> Result<DB, OpenError> {
+) -> Result<(DB, Layout), OpenError> {
     refuse_remains(path)?;
     let db = DB::open_cf_descriptors(settings, path, tuning::families(options, cache)).map_err(open_error)?;
     match db.get(FORMAT_KEY).map_err(read_error)? {
+        Some(format) if format == FORMAT_WITHOUT_GROUPS => return Ok((db, Layout::WithoutGroups)),
         Some(format) => check_format(&format)?,
         None if db.latest_sequence_number() == 0 => {
             let mut sync = WriteOptions::default();
@@ -53,7 +63,7 @@ pub(crate) fn open(
         }
         None => return Err(OpenError::Format("rows, but no format row".into())),
     }
-    Ok(db)
+    Ok((db, Layout::Current))
 }
 
 /// RocksDB takes a directory without CURRENT for an empty one, begins a new store there and deletes the tables that it
@@ -166,6 +176,10 @@ fn open_error(error: rocksdb::Error) -> OpenError {
     }
     if kind == ErrorKind::InvalidArgument && text.contains("Column families not opened") {
         return OpenError::Format(error.into_string());
+    }
+    if kind == ErrorKind::InvalidArgument && text.contains("Column family not found") {
+        let what = "it is older, and a server of this version brings it up to date when it starts";
+        return OpenError::Format(what.to_owned());
     }
     read_error(error).into()
 }

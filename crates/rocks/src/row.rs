@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 pub(crate) const RUN: u64 = 64;
 
 /// The version of the layout, the value of the `format` row.
-pub(crate) const FORMAT: &[u8] = b"quipu rocks 1\n";
+pub(crate) const FORMAT: &[u8] = b"quipu rocks 2\n";
+
+/// The layout before that, which had no `group` rows.
+pub(crate) const FORMAT_WITHOUT_GROUPS: &[u8] = b"quipu rocks 1\n";
 
 /// Keys of the single rows of the default family.
 pub(crate) const FORMAT_KEY: &[u8] = b"format";
@@ -29,6 +32,22 @@ pub(crate) fn key_hash(key: &[u8]) -> KeyHash {
     let mut short = KeyHash::default();
     short.copy_from_slice(&digest[..8]);
     short
+}
+
+/// The key of the `group` row of a record: hash of its group, index. The rows of a group come in order of the index.
+pub(crate) fn group_key(group: KeyHash, index: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&group);
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+/// Parses the key of a `group` row.
+pub(crate) fn parse_group_key(key: &[u8]) -> Result<(KeyHash, u64), Malformed> {
+    match key.as_chunks::<8>() {
+        ([group, index], []) => Ok((*group, u64::from_be_bytes(*index))),
+        _ => Err(Malformed("group")),
+    }
 }
 
 /// The key of the `record` row that holds record `index`.
@@ -192,6 +211,8 @@ mod tests {
         assert_eq!(key_hash(b"abc"), [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]);
         assert_eq!((run_key(63), run_key(64)), ([0; 8], [0, 0, 0, 0, 0, 0, 0, 1]));
         assert_eq!(tile_key(2, 258), [2, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(group_key([7; 8], 258), [7, 7, 7, 7, 7, 7, 7, 7, 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(parse_group_key(&group_key([7; 8], 258)), Ok(([7; 8], 258)));
         let mut run = Vec::new();
         push_slot(&mut run, 258, &Entry::new(Bytes::from_static(b"k v\n"), 2).unwrap());
         assert_eq!(run, b"\0\0\0\0\0\0\x01\x02\0\x02\0\x04k v\n");
@@ -242,6 +263,7 @@ mod tests {
             let _ = slots(&bytes).count();
             let _ = collect_slots(&bytes, at..at + 3, &mut Vec::new());
             let _ = parse_chain(&bytes).map(Iterator::count);
+            let _ = parse_group_key(&bytes);
             let _ = parse_head(&bytes).map(|head| assert_eq!(format_head(&head), bytes));
             let _ = parse_notes(7, &bytes).map(|notes| assert_eq!(format_notes(&notes), Ok(bytes.clone())));
             let _ = check_tile(&bytes);

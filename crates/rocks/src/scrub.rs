@@ -1,13 +1,15 @@
 //! Reading every row of a store once, from the disk and with every checksum compared.
 
-use quipu_ledger::ReadError;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use quipu_ledger::{ReadError, group_of};
 use rocksdb::ReadOptions;
 use rocksdb::statistics::Ticker;
 
 use crate::framing;
 use crate::row::{self, KeyHash, Malformed, RUN};
 use crate::store::{RocksStore, corrupt, missing, read_error};
-use crate::tuning::{DEFAULT, FAMILIES, KEY, NOTE, RECORD, TILE};
+use crate::tuning::{DEFAULT, FAMILIES, GROUP, KEY, NOTE, RECORD, TILE};
 
 /// How far a scrub has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub struct Scrubbed {
 
 impl RocksStore {
     /// Reads every row past the block cache, compares the checksum of every block, parses every row, and checks that
-    /// the records are all there and that the `key` rows lead to each of them and to nothing else. Whether records,
+    /// the records are all there and that the `key` and `group` rows lead to each of them and to nothing else. Whether records,
     /// tiles, notes and head fit together is for the log's own checker.
     ///
     /// On a store opened read-only also damage that RocksDB works around (in a filter) is found. `progress` is called
@@ -52,6 +54,8 @@ impl RocksStore {
             done: Scrubbed::default(),
             next: 0,
             indexed: 0,
+            grouped: Sum::default(),
+            members: Sum::default(),
             keys: Vec::new(),
         };
         FAMILIES.iter().try_for_each(|family| scrub.family(family))?;
@@ -85,6 +89,9 @@ struct Scrub<'a, P> {
     next: u64,
     /// Indices under the head seen in `key` rows.
     indexed: u64,
+    /// The `group` rows of records under the head, and what they have to be.
+    grouped: Sum,
+    members: Sum,
     /// Hashes of keys seen in `record` rows and not looked up yet.
     keys: Vec<(KeyHash, u64)>,
 }
@@ -106,6 +113,7 @@ impl<P: FnMut(Progress)> Scrub<'_, P> {
         match family {
             RECORD => self.record_row(key, value)?,
             KEY => self.key_row(value).map_err(corrupt)?,
+            GROUP => self.group_row(key).map_err(corrupt)?,
             TILE => row::check_tile(value).map(drop).map_err(corrupt)?,
             NOTE => row::parse_notes(0, value).map(drop).map_err(corrupt)?,
             DEFAULT if key == row::HEAD_KEY => row::parse_head(value).map(drop).map_err(corrupt)?,
@@ -133,6 +141,7 @@ impl<P: FnMut(Progress)> Scrub<'_, P> {
         while self.next < last {
             let slot = slots.next().ok_or_else(|| missing(self.next))?.map_err(corrupt)?;
             self.keys.push(((self.store.hash)(slot.key), self.next));
+            self.members.add((self.store.hash)(group_of(slot.key)), self.next);
             self.next += 1;
         }
         if self.keys.len() >= KEYS_AT_ONCE { self.look_up() } else { Ok(()) }
@@ -141,6 +150,14 @@ impl<P: FnMut(Progress)> Scrub<'_, P> {
     fn key_row(&mut self, value: &[u8]) -> Result<(), Malformed> {
         let indices = row::parse_chain(value)?;
         self.indexed += indices.filter(|index| *index < self.size).count() as u64;
+        Ok(())
+    }
+
+    fn group_row(&mut self, key: &[u8]) -> Result<(), Malformed> {
+        let (group, index) = row::parse_group_key(key)?;
+        if index < self.size {
+            self.grouped.add(group, index);
+        }
         Ok(())
     }
 
@@ -171,6 +188,12 @@ impl<P: FnMut(Progress)> Scrub<'_, P> {
         if self.indexed != self.size {
             return Err(ReadError::Corrupt(format!("{} keys for {} records", self.indexed, self.size)));
         }
+        if self.grouped != self.members {
+            let Sum { count, .. } = self.grouped;
+            let what =
+                format!("{count} rows of groups for {} records, or not those of these records", self.size);
+            return Err(ReadError::Corrupt(what));
+        }
         let path = self.store.db.path();
         let torn = framing::torn_logs(path)
             .map_err(|error| ReadError::Io(format!("{}: {error}", path.display())))?;
@@ -178,6 +201,23 @@ impl<P: FnMut(Progress)> Scrub<'_, P> {
             0 => Ok(Scrubbed { records: self.size, torn, ..self.done }),
             blocks => Err(ReadError::Corrupt(format!("{blocks} blocks do not match their checksums"))),
         }
+    }
+}
+
+/// A set of rows in a few bytes: equal for equal sets, in whatever order they come, and different for sets that differ by
+/// damage. (Who can write rows on purpose can also write records.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    count: u64,
+    sum: u64,
+}
+
+impl Sum {
+    fn add(&mut self, group: KeyHash, index: u64) {
+        let mut hasher = DefaultHasher::new();
+        (group, index).hash(&mut hasher);
+        self.count += 1;
+        self.sum = self.sum.wrapping_add(hasher.finish());
     }
 }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
-use quipu_ledger::{CommitError, Head, Notes, ReadError, Record, Round, Store};
+use quipu_ledger::{CommitError, Head, Most, Notes, ReadError, Record, Round, Store};
 use rocksdb::{Cache, ColumnFamily, DB, DBPinnableSlice, ErrorKind, FlushOptions, ReadOptions};
 
 use crate::commit::Writer;
-use crate::open::{self, OpenError};
+use crate::open::{self, Layout, OpenError};
 use crate::row::{self, KeyHash, Malformed, RUN};
 use crate::tuning::{self, Options};
 
@@ -61,9 +61,12 @@ impl RocksStore {
         hash: fn(&[u8]) -> KeyHash,
     ) -> Result<Self, OpenError> {
         let (settings, cache) = (tuning::database(options, false), cache(options));
-        let db = open::open(path, &settings, &cache, options)?;
+        let (db, layout) = open::open(path, &settings, &cache, options)?;
         let mut store = Self::loaded(db, settings, cache, options, hash)?;
         open::check_cover(&store.db, store.size())?;
+        if layout == Layout::WithoutGroups {
+            store.add_groups()?;
+        }
         store.writer = Some(Mutex::new(store.load_writer()?));
         Ok(store)
     }
@@ -196,6 +199,10 @@ impl Store for RocksStore {
             row::collect_slots(&row, start..end, &mut out).map_err(corrupt)?;
         }
         Ok(out)
+    }
+
+    fn group(&self, group: &[u8], range: Range<u64>, most: Most) -> Result<Vec<(u64, Record)>, ReadError> {
+        self.records_of_group(group, range, most)
     }
 
     fn tile(&self, level: u8, n: u64) -> Result<Option<Bytes>, ReadError> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use quipu_ledger::{CommitError, Entry, Head, Micros, Notes, ReadError, Round, Store, TileState};
+use quipu_ledger::{CommitError, Entry, Head, Micros, Most, Notes, ReadError, Round, Store, TileState};
 use quipu_tlog::Hash;
 
 use rocksdb::Cache;
@@ -14,6 +14,10 @@ use crate::{open, tuning};
 
 fn key(i: u64) -> String {
     format!("example.com/module/number{i} v1.{i}.0 ")
+}
+
+fn group(i: u64) -> String {
+    format!("example.com/module/number{i} ")
 }
 
 fn entry(i: u64) -> Entry {
@@ -69,6 +73,11 @@ fn check(store: &RocksStore, size: u64) {
             assert_eq!(store.records(start..end).unwrap(), all[start as usize..end as usize]);
         }
     }
+    for i in [0, size / 2, size - 1] {
+        let found = store.group(group(i).as_bytes(), 0..size, Most::First(9)).unwrap();
+        assert_eq!(found, [(i, all[i as usize].clone())]);
+    }
+    assert_eq!(store.group(group(size).as_bytes(), 0..u64::MAX, Most::Last(9)).unwrap(), []);
     assert_eq!(store.find(key(size).as_bytes()).unwrap(), None);
     assert!(matches!(store.records(0..size + 1), Err(ReadError::Corrupt(_))));
     let scrubbed = store.scrub(|_| ()).unwrap();
@@ -198,12 +207,54 @@ fn a_second_writer_and_an_unknown_format_are_refused() {
     let store = opened(dir.path());
     let size = fill(&store, 8);
     assert!(matches!(RocksStore::open(dir.path(), &options()), Err(OpenError::Busy(_))));
-    store.db.put(row::FORMAT_KEY, b"quipu rocks 2\n").unwrap();
+    store.db.put(row::FORMAT_KEY, b"quipu rocks 3\n").unwrap();
     drop(store);
     let text = |error: OpenError| error.to_string();
-    assert!(text(RocksStore::open(dir.path(), &options()).unwrap_err()).contains("quipu rocks 2"));
-    assert!(text(RocksStore::open_read_only(dir.path(), &options()).unwrap_err()).contains("quipu rocks 2"));
+    assert!(text(RocksStore::open(dir.path(), &options()).unwrap_err()).contains("quipu rocks 3"));
+    assert!(text(RocksStore::open_read_only(dir.path(), &options()).unwrap_err()).contains("quipu rocks 3"));
     assert!(size > 0);
+}
+
+/// Makes of a store one of the layout before.
+fn take_groups_away(store: &RocksStore) {
+    let groups = store.db.cf_handle(tuning::GROUP).unwrap();
+    store.db.delete_range_cf(groups, [0; 16], [255; 16]).unwrap();
+    store.db.put(row::FORMAT_KEY, row::FORMAT_WITHOUT_GROUPS).unwrap();
+}
+
+#[test]
+fn a_store_of_the_layout_before_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(dir.path());
+    let size = fill(&store, 25);
+    take_groups_away(&store);
+    drop(store);
+    let text = RocksStore::open_read_only(dir.path(), &options()).unwrap_err().to_string();
+    assert!(text.contains("quipu rocks 1"), "{text}");
+    let store = opened(dir.path());
+    check(&store, size);
+    store.commit(size, &round(size, size + 70)).unwrap();
+    drop(store);
+    check(&RocksStore::open_read_only(dir.path(), &options()).unwrap(), size + 70);
+}
+
+#[test]
+fn rows_of_groups_that_are_missing_or_wrong_are_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(dir.path());
+    let size = fill(&store, 25);
+    let groups = store.db.cf_handle(tuning::GROUP).unwrap();
+    let row = |i: u64, index: u64| row::group_key(row::key_hash(group(i).as_bytes()), index);
+    store.db.delete_cf(groups, row(7, 7)).unwrap();
+    assert!(store.scrub(|_| ()).unwrap_err().to_string().contains("groups"));
+    store.db.put_cf(groups, row(7, 8), []).unwrap();
+    assert!(store.scrub(|_| ()).unwrap_err().to_string().contains("groups"));
+    assert_eq!(store.group(group(7).as_bytes(), 0..size, Most::First(1)).unwrap(), []);
+    store.db.delete_cf(groups, row(7, 8)).unwrap();
+    store.db.put_cf(groups, row(7, 7), []).unwrap();
+    check(&store, size);
+    store.db.put_cf(groups, [7; 15], []).unwrap();
+    assert!(store.scrub(|_| ()).is_err());
 }
 
 #[test]
@@ -248,7 +299,7 @@ fn a_gap_between_tables_is_refused() {
     for lost in [3, 0, 9] {
         let dir = tempfile::tempdir().unwrap();
         let settings = tuning::database(&options(), false);
-        let db = open::open(dir.path(), &settings, &Cache::new_lru_cache(1 << 20), &options()).unwrap();
+        let (db, _) = open::open(dir.path(), &settings, &Cache::new_lru_cache(1 << 20), &options()).unwrap();
         let mut run = Vec::new();
         (0..row::RUN).for_each(|i| row::push_slot(&mut run, i, &entry(i)));
         for table in (0..10_u64).filter(|table| *table != lost) {

@@ -8,12 +8,13 @@ use rocksdb::{
 /// The families, by name.
 pub(crate) const RECORD: &str = "record";
 pub(crate) const KEY: &str = "key";
+pub(crate) const GROUP: &str = "group";
 pub(crate) const TILE: &str = "tile";
 pub(crate) const NOTE: &str = "note";
 pub(crate) const DEFAULT: &str = "default";
 
 /// All families, in the order they are opened.
-pub(crate) const FAMILIES: [&str; 5] = [DEFAULT, RECORD, KEY, TILE, NOTE];
+pub(crate) const FAMILIES: [&str; 6] = [DEFAULT, RECORD, KEY, GROUP, TILE, NOTE];
 
 /// What may be chosen for a store. The defaults suit a server with a few million records in 300 MB.
 #[derive(Clone, Debug)]
@@ -102,6 +103,8 @@ fn family(name: &str, options: &Options, cache: &Cache) -> rocksdb::Options {
             cf.set_memtable_prefix_bloom_ratio(0.1);
             cf.set_compaction_style(DBCompactionStyle::Universal);
         }
+        // Its rows come in any order of their hashes, as those of keys do.
+        GROUP => cf.set_compaction_style(DBCompactionStyle::Universal),
         _ => {}
     }
     cf.set_block_based_table_factory(&table);

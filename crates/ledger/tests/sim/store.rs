@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use quipu_ledger::{
-    CommitError, Disk as _, DiskFile, Entry, Head, MemoryStore, Notes, ReadError, Record, Round, Store,
+    CommitError, Disk as _, DiskFile, Entry, Head, MemoryStore, Most, Notes, ReadError, Record, Round, Store,
     TileState,
 };
 use quipu_tlog::Hash;
@@ -148,6 +148,11 @@ impl Store for SimStore {
     fn records(&self, range: Range<u64>) -> Result<Vec<Record>, ReadError> {
         self.read()?;
         self.memory.records(range)
+    }
+
+    fn group(&self, group: &[u8], range: Range<u64>, most: Most) -> Result<Vec<(u64, Record)>, ReadError> {
+        self.read()?;
+        self.memory.group(group, range, most)
     }
 
     fn tile(&self, level: u8, n: u64) -> Result<Option<Bytes>, ReadError> {
