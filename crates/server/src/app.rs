@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{debug, info};
 
+use crate::feed::Feed;
 use crate::listen::{self, Answer, ListenOptions};
 use crate::lookup::{Lookup, Records, Vouching};
 use crate::ops::{Operation, Ops};
@@ -68,6 +69,7 @@ struct Inner {
     proxy: ModuleProxy,
     others: Passthrough,
     ops: Ops,
+    feed: Feed,
     counted: Counted,
 }
 
@@ -82,6 +84,7 @@ impl App {
             own: OwnLog::new(ledger.clone(), lookup, instance.clone()),
             proxy: ModuleProxy::new(modules.clone()),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
+            feed: Feed::new(ledger.clone(), name.clone()),
             ops: Ops::new(ledger, modules, operation),
             counted: Counted::new(),
             name,
@@ -130,6 +133,8 @@ impl Inner {
             }
             Route::Home => self.ops.home(),
             Route::Checkpoint => self.own.checkpoint(),
+            Route::Index => self.feed.index(request.uri().query().unwrap_or_default()).await,
+            Route::Feed(module) => self.feed.atom(module).await,
             Route::Log(log) => self.log(log, asked).await,
             Route::Sumdb(rest) => self.sumdb(rest, asked).await,
             Route::StoredSumdb(rest) => self.stored_sumdb(rest, asked).await,

@@ -2,12 +2,13 @@
 //!
 //! [`App`] is put together from its [`Parts`] and serves a listener. A request goes from `listen` (connections and
 //! their pace) to `app` (rules for all requests, the route) to one handler: `sumdb` (the log), `proxy` (modules),
-//! `passthrough` (other databases) or `ops`. The handlers do not know each other; `reply` alone knows status codes,
+//! `passthrough` (other databases), `feed` (what came when) or `ops`. The handlers do not know each other; `reply` alone knows status codes,
 //! and `lookup` how a record comes into the log.
 
 mod app;
 mod body;
 mod evidence;
+mod feed;
 mod kept;
 mod listen;
 mod lookup;

@@ -18,6 +18,8 @@ pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; chars
 pub(crate) const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// `.info` and `@latest`.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Feeds for feed readers.
+pub(crate) const ATOM: HeaderValue = HeaderValue::from_static("application/atom+xml; charset=UTF-8");
 /// Module zips.
 pub(crate) const ZIP: HeaderValue = HeaderValue::from_static("application/zip");
 

@@ -11,6 +11,11 @@ pub(crate) enum Route<'a> {
     Ready,
     /// `/metrics`
     Metrics,
+    /// `/index`: what came into the log and when.
+    Index,
+    /// `/feed/<escaped module path>`: the same of one module, as Atom. No module path begins with `feed`: the first
+    /// element of one holds a dot.
+    Feed(&'a str),
     /// A resource of the log this server keeps.
     Log(LogRoute<'a>),
     /// `/checkpoint`: the C2SP head.
@@ -73,6 +78,7 @@ impl<'a> Route<'a> {
             "/readyz" => return Self::Ready,
             "/metrics" => return Self::Metrics,
             "/checkpoint" => return Self::Checkpoint,
+            "/index" => return Self::Index,
             _ => {}
         }
         if let Some(log) = LogRoute::parse(path) {
@@ -83,6 +89,9 @@ impl<'a> Route<'a> {
         }
         if let Some(rest) = path.strip_prefix("/cached-only/sumdb/") {
             return Self::StoredSumdb(rest);
+        }
+        if let Some(path) = path.strip_prefix("/feed/") {
+            return Self::Feed(path);
         }
         let (tree, cached_only) = match path.strip_prefix("/cached-only/") {
             Some(rest) => (rest, true),
@@ -143,6 +152,8 @@ mod tests {
     fn every_route_once() {
         let cases = [
             ("/", Route::Home),
+            ("/index", Route::Index),
+            ("/feed/a.b/!c", Route::Feed("a.b/!c")),
             ("/latest", Route::Log(LogRoute::Latest)),
             ("/lookup/a.b/c@v1.0.0", Route::Log(LogRoute::Lookup("a.b/c@v1.0.0"))),
             ("/tile/8/0/000", Route::Log(LogRoute::Tile("tile/8/0/000"))),
@@ -166,7 +177,6 @@ mod tests {
             ("//a.b/@v/list", Route::Unknown),
             ("/a.b/c", Route::Unknown),
             ("/latest/", Route::Unknown),
-            ("/index", Route::Unknown),
         ];
         for (path, want) in cases {
             assert_eq!(Route::parse(path), want, "{path}");

@@ -1,125 +1,13 @@
 //! The checksum database over real HTTP: what it answers, and that a suspicious client believes all of it.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use quipu_fetch::{
-    AdmitAll, Base, Cache, CacheOptions, Chain, Client, ClientOptions, Database, Named, Policy,
-};
-use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
-use quipu_module::ModuleVersion;
-use quipu_note::{SignerKey, VerifierKey};
-use quipu_server::{Admission, App, ListenOptions, Operation, Parts, Reached, Vouching};
 use quipu_tlog::{Tile, TileLevel, split_entries};
 use quipu_verify as verify;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-const NAME: &str = "sum.example/team";
-const RECORDS: u64 = 300;
-
-struct Server {
-    addr: SocketAddr,
-    vkey: VerifierKey,
-    ledger: Ledger,
-    _stop: watch::Sender<bool>,
-    _dir: tempfile::TempDir,
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Server {
-    /// A server whose log holds `RECORDS` records and that has no upstream at all.
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let signer = SignerKey::from_seed(NAME.parse().unwrap(), &[7; 32].into());
-        let vkey = signer.verifier().clone();
-        let data = dir.path().join("data");
-        std::fs::create_dir(&data).unwrap();
-        let ledger =
-            Ledger::open(OpenOptions::new(Arc::new(MemoryStore::new()), &data, vec![signer], [1; 16]))
-                .unwrap();
-        let answers = ledger.append_all((0..RECORDS).map(entry).collect()).await;
-        assert!(answers.iter().all(Result::is_ok));
-        let vouching = Vouching {
-            policy: Policy::default(),
-            upstream: None,
-            prefer: false,
-            evidence: verify::EvidenceDir::new(dir.path()),
-        };
-        let chain = Arc::new(Chain::of(Vec::new()));
-        let options = CacheOptions { disk_floor: 0, ..CacheOptions::default() };
-        let modules =
-            Cache::open_root(&dir.path().join("modules"), chain, Arc::new(AdmitAll), options).unwrap();
-        let operation = Operation {
-            exports: "export GOPROXY=x".to_owned(),
-            metrics: Arc::new(|| "metrics\n".to_owned()),
-        };
-        let app = App::new(Parts {
-            ledger: ledger.clone(),
-            name: NAME.to_owned(),
-            instance: "test".to_owned(),
-            admission: Admission::new(ledger.clone(), vouching),
-            modules,
-            others: Vec::new(),
-            operation,
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let (stop, stopped) = watch::channel(false);
-        tokio::spawn(async move { app.serve(listener, ListenOptions::default(), stopped).await });
-        Self { addr, vkey, ledger, _stop: stop, _dir: dir }
-    }
-
-    async fn ask(&self, request: &str) -> Answer {
-        let mut stream = TcpStream::connect(self.addr).await.unwrap();
-        let request = format!("{request} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut raw = Vec::new();
-        stream.read_to_end(&mut raw).await.unwrap();
-        let split = raw.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
-        let head = String::from_utf8(raw[..split].to_vec()).unwrap().to_ascii_lowercase();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head, body: raw[split + 4..].to_vec() }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.ask(&format!("GET {path}")).await
-    }
-
-    /// The way of a verifying client to it.
-    fn reached(&self) -> Reached {
-        let url = format!("http://{}", self.addr);
-        let mut named = Named::default();
-        named.insert(Base::parse(&url).unwrap().authority().unwrap().clone());
-        let client = Client::new(ClientOptions { named, ..ClientOptions::default() }).unwrap();
-        Reached(Database::new(NAME, Some(&url), &[], &client, Arc::new(Policy::default())).unwrap())
-    }
-}
-
-fn module(i: u64) -> ModuleVersion {
-    ModuleVersion::parse(&format!("example.test/Mod{i}"), "v1.0.0").unwrap()
-}
-
-fn text(i: u64) -> String {
-    let module = module(i);
-    let (path, version) = (module.path(), module.version());
-    let h1 = "h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-    format!("{path} {version} {h1}\n{path} {version}/go.mod {h1}\n")
-}
-
-fn entry(i: u64) -> Entry {
-    let module = module(i);
-    let key = format!("{} {} ", module.path(), module.version()).len();
-    Entry::new(Bytes::from(text(i)), key).unwrap()
-}
+use crate::server::{RECORDS, Server, entry, module, text};
 
 #[tokio::test]
 async fn statuses_are_those_of_the_protocol() {
@@ -173,6 +61,13 @@ async fn statuses_are_those_of_the_protocol() {
         ("/readyz", 200),
         ("/metrics", 200),
         ("/", 200),
+        ("/index", 200),
+        ("/index?limit=0", 400),
+        ("/index/", 404),
+        ("/feed/example.test/!mod7", 200),
+        ("/feed/example.test/!mod300", 404),
+        ("/feed/example.test/Mod7", 404),
+        ("/feed/", 404),
     ];
     for (path, status) in table {
         let answer = server.get(path).await;
@@ -205,7 +100,9 @@ async fn every_width_of_every_tile_is_a_prefix() {
 #[tokio::test]
 async fn head_is_get_without_a_body_and_other_methods_are_refused() {
     let server = Server::start().await;
-    for path in ["/latest", "/tile/8/0/000", "/lookup/example.test/!mod7@v1.0.0", "/nothing"] {
+    for path in
+        ["/latest", "/tile/8/0/000", "/lookup/example.test/!mod7@v1.0.0", "/index?limit=7", "/nothing"]
+    {
         let (get, head) = (server.get(path).await, server.ask(&format!("HEAD {path}")).await);
         let without_date = |head: &str| -> Vec<String> {
             head.lines().filter(|line| !line.starts_with("date:")).map(str::to_owned).collect()

@@ -1,5 +1,4 @@
 //! What the log lets into the module cache: what is recorded, and nothing that would record a doubt for ever.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::sync::Arc;
 

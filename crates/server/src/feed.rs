@@ -1,0 +1,146 @@
+//! The feed: which module version came into the log when, as lines of JSON for programs that follow the whole log, and as
+//! Atom for people who follow one module.
+//!
+//! A view of the ledger and nothing of its own: records carry times that increase strictly, so a time leads to an index
+//! by binary search, a line never comes before one that was there already, and no page can be filled by one instant.
+
+mod ask;
+mod atom;
+mod line;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quipu_ledger::{Error, Ledger, Most, Record};
+use quipu_module::ModulePath;
+use tokio::sync::Semaphore;
+
+use crate::reply::{self, Freshness, Refusal, Reply};
+use ask::Ask;
+use line::Line;
+
+/// Pages made at once; each reads the store for a few milliseconds.
+const AT_ONCE: usize = 4;
+
+/// Versions in an Atom feed: the newest ones.
+const ENTRIES: usize = 100;
+
+/// The handlers of the feed.
+pub(crate) struct Feed {
+    view: Arc<View>,
+    turns: Semaphore,
+}
+
+/// What the threads that read need.
+struct View {
+    ledger: Ledger,
+    /// The log's name.
+    name: String,
+}
+
+impl Feed {
+    /// The feed of the log called `name`.
+    pub(crate) fn new(ledger: Ledger, name: String) -> Self {
+        Self { view: Arc::new(View { ledger, name }), turns: Semaphore::new(AT_ONCE) }
+    }
+
+    /// `/index?since=…&limit=…&module=…&include=all`.
+    pub(crate) async fn index(&self, query: &str) -> Reply {
+        let ask = match Ask::parse(query) {
+            Ok(ask) => ask,
+            Err(why) => return reply::refuse(&Refusal::BadRequest(why)),
+        };
+        match self.read(move |view| view.page(&ask)).await {
+            Ok(page) => {
+                let freshness = if page.full { Freshness::Seconds(60) } else { Freshness::Revalidate };
+                reply::ok(Bytes::from(page.lines), reply::TEXT, freshness)
+            }
+            Err(refusal) => reply::refuse(&refusal),
+        }
+    }
+
+    /// `/feed/<escaped module path>`: the newest versions of a module, as Atom.
+    pub(crate) async fn atom(&self, escaped: &str) -> Reply {
+        let path = match ModulePath::unescape(escaped) {
+            Ok(path) => path,
+            Err(error) => return reply::refuse(&Refusal::NotFound(error.to_string())),
+        };
+        match self.read(move |view| view.atom(&path)).await {
+            Ok(Some(feed)) => reply::ok(Bytes::from(feed), reply::ATOM, Freshness::Revalidate),
+            Ok(None) => {
+                reply::refuse(&Refusal::NotHere(format!("{escaped}: no version of it is in this log")))
+            }
+            Err(refusal) => reply::refuse(&refusal),
+        }
+    }
+
+    /// Reads where waiting for the disk harms nobody.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&View) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let fault = || Refusal::Unavailable("the log cannot be read now".to_owned());
+        let _turn = self.turns.acquire().await.map_err(|_| fault())?;
+        let view = Arc::clone(&self.view);
+        let read = tokio::task::spawn_blocking(move || work(&view)).await.map_err(|_| fault())?;
+        read.map_err(|error| {
+            tracing::error!(%error, "reading the log failed");
+            fault()
+        })
+    }
+}
+
+/// A page of the index.
+struct Page {
+    lines: Vec<u8>,
+    /// It has as many lines as were asked for, so what comes later does not change it.
+    full: bool,
+}
+
+impl View {
+    fn page(&self, ask: &Ask) -> Result<Page, Error> {
+        let mut next = self.ledger.first_since(ask.since)?;
+        let mut page = Page { lines: Vec::new(), full: false };
+        let mut count = 0;
+        loop {
+            let (records, after) = self.some(ask, next, ask.limit - count)?;
+            if records.is_empty() {
+                return Ok(page);
+            }
+            for line in records.iter().filter_map(|(_, record)| Line::of(record)) {
+                line.write(&mut page.lines);
+                count += 1;
+            }
+            if count >= ask.limit {
+                page.full = true;
+                return Ok(page);
+            }
+            next = after;
+        }
+    }
+
+    /// At most `most` records at or past the index `from` that are asked for, and the index to go on from.
+    fn some(&self, ask: &Ask, from: u64, most: usize) -> Result<(Vec<(u64, Record)>, u64), Error> {
+        let records = match &ask.module {
+            Some(path) => self.ledger.group(&group(path), from, Most::First(most))?,
+            None => {
+                let end = self.ledger.head().size().min(from.saturating_add(most as u64)).max(from);
+                (from..).zip(self.ledger.records(from..end)?.unwrap_or_default()).collect()
+            }
+        };
+        let after = records.last().map_or(from, |(index, _)| index + 1);
+        Ok((records, after))
+    }
+
+    fn atom(&self, path: &ModulePath) -> Result<Option<String>, Error> {
+        let records = self.ledger.group(&group(path), 0, Most::Last(ENTRIES))?;
+        let lines: Vec<(Line<'_>, &Record)> =
+            records.iter().rev().filter_map(|(_, record)| Some((Line::of(record)?, record))).collect();
+        Ok((!lines.is_empty()).then(|| atom::format(&self.name, path, &lines)))
+    }
+}
+
+/// What the keys of a module's records begin with, up to the version.
+fn group(path: &ModulePath) -> Vec<u8> {
+    format!("{path} ").into_bytes()
+}
