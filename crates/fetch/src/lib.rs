@@ -60,6 +60,7 @@ mod proxy;
 mod sources;
 mod staged;
 mod upstream;
+mod vcs;
 
 pub use cache::{
     Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedBody, CachedFile, EvidenceLimits,
@@ -79,3 +80,4 @@ pub use proxy::Proxy;
 pub use sources::{Nowhere, Source, Sources};
 pub use staged::{Complete, Staged, Staging};
 pub use upstream::{BoxFuture, MAX_GO_MOD, MAX_LIST, MAX_ZIP, Upstream};
+pub use vcs::{Archive, ArchivedFile, Commit, Entry, EntryKind, History, Oid, Refs, Tree};
