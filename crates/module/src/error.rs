@@ -10,6 +10,8 @@ pub enum ErrorKind {
     Malformed,
     /// A reader that was handed in failed. This says nothing about the content: try again.
     Read,
+    /// A writer that was handed in failed. This says nothing about the content: try again.
+    Write,
 }
 
 /// Why an input was refused. The text follows the wording of the `go` command.
@@ -33,6 +35,10 @@ impl Error {
 
     pub(crate) fn read(source: io::Error) -> Self {
         Self { kind: ErrorKind::Read, message: format!("read failed: {source}"), source: Some(source) }
+    }
+
+    pub(crate) fn write(source: io::Error) -> Self {
+        Self { kind: ErrorKind::Write, message: format!("write failed: {source}"), source: Some(source) }
     }
 
     /// The same error with `context` and a colon in front of its text.

@@ -7,6 +7,7 @@
 //! | what a proxy or a database is asked | [`Query`], [`ModuleVersion::parse_escaped`] | `go help goproxy` |
 //! | `h1:` hashes | [`H1`], [`hash_files`], [`hash_go_mod`] | `golang.org/x/mod/sumdb/dirhash` |
 //! | zips, judged and hashed in one pass | [`check_zip`], [`check_publish`] | `golang.org/x/mod/zip`, Go's `archive/zip` |
+//! | the files of a module, and its zip | [`select_files`], [`ZipWriter`] | `golang.org/x/mod/zip` |
 //! | go.mod, as far as serving needs it | [`GoMod`], [`quick_module_path`] | `golang.org/x/mod/modfile` |
 //! | go.sum lines and log records | [`SumLine`], [`Record`], [`parse_go_sum`] | `go help module-auth` |
 //! | GOPRIVATE patterns | [`Patterns`] | `go help private` |
@@ -66,6 +67,6 @@ pub use time::{format_rfc3339, parse_rfc3339, parse_stamp};
 pub use url::BaseUrl;
 pub use version::{ModuleVersion, Query, Version, check_module_version, check_path_major};
 pub use zip::{
-    MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, ZipFile, ZipReport, check_publish, check_zip, hash_zip, list_zip,
-    read_zip_file,
+    Listed, ListedKind, MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, Omission, Selection, ZipFile, ZipReport,
+    ZipWriter, check_publish, check_zip, hash_zip, list_zip, read_zip_file, select_files,
 };

@@ -1,4 +1,4 @@
-//! Module zips: judged and hashed in one pass, exactly as `go` judges and hashes them.
+//! Module zips: judged and hashed in one pass, and made, exactly as `go` does it.
 
 mod content;
 mod directory;
@@ -6,15 +6,21 @@ mod files;
 mod layout;
 mod names;
 mod publish;
+mod select;
 mod source;
+mod write;
 
 use std::io::{Read, Seek};
 
 use sha2::{Digest as _, Sha256};
 
-pub use self::files::{ZipFile, list_zip, read_zip_file};
-pub use self::publish::check_publish;
 use self::{content::ContentReader, directory::Entry, names::NameChecker, source::Source};
+pub use self::{
+    files::{ZipFile, list_zip, read_zip_file},
+    publish::check_publish,
+    select::{Listed, ListedKind, Omission, Selection, select_files},
+    write::ZipWriter,
+};
 use crate::{
     error::Error,
     h1::{H1, Summary},

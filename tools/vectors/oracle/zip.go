@@ -6,9 +6,12 @@ import (
 	"errors"
 	"go/version"
 	"io"
+	"io/fs"
 	"os"
+	"path"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"golang.org/x/mod/module"
@@ -20,6 +23,7 @@ func init() {
 	register(map[string]op{
 		"zip.judge":     zipJudge,
 		"zip.hash":      zipHash,
+		"zip.select":    zipSelect,
 		"flate.inflate": flateInflate,
 		"dirhash.files": dirhashFiles,
 		"rune.fold":     runeFold,
@@ -76,6 +80,58 @@ func zipHash(args []string) ([]string, error) {
 	need(args, 1)
 	h1, err := dirhash.HashZip(onDisk(args[0]), dirhash.Hash1)
 	return []string{h1}, err
+}
+
+// zipSelect: (kind, size, path, content)... → whether a module can be made of the files, their paths
+// that are kept and those that are omitted, with the reason; of a list with invalid files only the
+// first of them and whether it is too large, since what is told of the others depends on the first.
+func zipSelect(args []string) ([]string, error) {
+	var files []zip.File
+	for ; len(args) > 0; args = args[4:] {
+		need(args, 4)
+		files = append(files, listedFile{args[0], integer(args[1]), args[2], args[3]})
+	}
+	cf, err := zip.CheckFiles(files)
+	tooLarge := truth(cf.SizeError != nil)
+	if len(cf.Invalid) > 0 {
+		return []string{"0", tooLarge, cf.Invalid[0].Error()}, nil
+	}
+	var omitted []string
+	for _, o := range cf.Omitted {
+		omitted = append(omitted, o.Error())
+	}
+	return []string{truth(err == nil), tooLarge, strings.Join(cf.Valid, "\n"), strings.Join(omitted, "\n")}, nil
+}
+
+// A listedFile is a file that exists in a list only.
+type listedFile struct {
+	kind    string
+	size    int64
+	path    string
+	content string
+}
+
+func (f listedFile) Path() string                { return f.path }
+func (f listedFile) Lstat() (fs.FileInfo, error) { return f, nil }
+func (f listedFile) Open() (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(f.content)), nil
+}
+func (f listedFile) Name() string       { return path.Base(f.path) }
+func (f listedFile) Size() int64        { return f.size }
+func (f listedFile) ModTime() time.Time { return time.Time{} }
+func (f listedFile) IsDir() bool        { return false }
+func (f listedFile) Sys() any           { return nil }
+
+func (f listedFile) Mode() fs.FileMode {
+	switch f.kind {
+	case "file":
+		return 0o644
+	case "symlink":
+		return fs.ModeSymlink | 0o777
+	case "other":
+		return fs.ModeNamedPipe
+	}
+	panic(requestError("unknown kind of file"))
 }
 
 // flateInflate: deflated stream, limit → content, which is rejected if it is longer.

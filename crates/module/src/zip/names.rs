@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, hash_map};
 
-use super::{MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, directory::Entry, too_large};
+use super::{MAX_ENTRIES, MAX_ZIP, directory::Entry, select::check_root_file, too_large};
 use crate::{error::Error, path::check_file_path, quote::quote, unicode::fold, version::ModuleVersion};
 
 /// Judges the entries of a zip one after the other.
@@ -41,10 +41,7 @@ impl NameChecker {
         check_go_mod_name(path)?;
         self.files += 1;
         self.size = self.size.and_then(|size| size.checked_add(entry.size)).filter(|&size| size <= MAX_ZIP);
-        if (path == "go.mod" || path == "LICENSE") && entry.size > MAX_ROOT_FILE {
-            return Err(format!("{path} file too large (max size is {MAX_ROOT_FILE} bytes)"));
-        }
-        Ok(())
+        check_root_file(path, entry.size)
     }
 
     /// Number of files and sum of their sizes.
@@ -70,7 +67,7 @@ fn check_go_mod_name(path: &str) -> Result<(), String> {
 
 /// Whether `path` is what Go's `path.Clean` would make of it. The file-path check refuses everything
 /// unclean anyhow; this only decides what is said about it.
-fn is_clean(path: &[u8]) -> bool {
+pub(super) fn is_clean(path: &[u8]) -> bool {
     if path == b"." || path == b"/" {
         return true;
     }
@@ -85,7 +82,7 @@ fn is_clean(path: &[u8]) -> bool {
 /// All names so far and the directories above them, folded, as a tree. Unlike a table of complete names it
 /// grows no faster than the names do, however deep they are.
 #[derive(Default)]
-struct Tree {
+pub(super) struct Tree {
     /// By parent (0 is the root) and folded last element.
     nodes: HashMap<(usize, Box<str>), Node>,
 }
@@ -99,7 +96,7 @@ struct Node {
 
 impl Tree {
     /// Adds `path` and the directories above it, if no other name folds to the same.
-    fn insert(&mut self, path: &str, is_dir: bool) -> Result<(), String> {
+    pub(super) fn insert(&mut self, path: &str, is_dir: bool) -> Result<(), String> {
         let mut parent = 0;
         // The path as earlier entries wrote it, as far as they did.
         let mut known = String::new();

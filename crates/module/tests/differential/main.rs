@@ -4,6 +4,7 @@
 mod gomod;
 mod goproxy;
 mod paths;
+mod select;
 mod versions;
 mod zip_file;
 mod zips;
