@@ -80,4 +80,7 @@ pub use proxy::Proxy;
 pub use sources::{Nowhere, Source, Sources};
 pub use staged::{Complete, Staged, Staging};
 pub use upstream::{BoxFuture, MAX_GO_MOD, MAX_LIST, MAX_ZIP, Upstream};
-pub use vcs::{Archive, ArchivedFile, Commit, Entry, EntryKind, History, Oid, Refs, Tree};
+pub use vcs::{
+    Archive, ArchivedFile, Commit, Contents, Entry, EntryKind, History, Oid, Place, Refs, Resolver, Tree,
+    write_zip,
+};

@@ -1,0 +1,6 @@
+//! The rules from repositories to module versions: against what the real `go` command made of them, and against
+//! what it makes of generated ones.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod repository;
+mod vectors;
