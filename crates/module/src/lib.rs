@@ -12,6 +12,8 @@
 //! | go.sum lines and log records | [`SumLine`], [`Record`], [`parse_go_sum`] | `go help module-auth` |
 //! | GOPRIVATE patterns | [`Patterns`] | `go help private` |
 //! | GOPROXY and GOSUMDB | [`ProxyList`], [`SumDb`] | `go help goproxy` |
+//! | GOVCS | [`Govcs`], [`Vcs`] | `go help vcs` |
+//! | where the repository of a path is | [`KnownRoot`], [`GoImports`] | `go help importpath` |
 //!
 //! Everything but [`check_publish`] accepts and refuses exactly what `go` 1.26 does, with its Unicode 15.0.0 tables: a
 //! database whose rules differ from its clients' either breaks builds or vouches for what they would
@@ -38,9 +40,12 @@
 
 mod error;
 mod escape;
+mod go_import;
 mod go_mod;
 mod goproxy;
+mod govcs;
 mod h1;
+mod known_root;
 mod path;
 mod patterns;
 mod pseudo;
@@ -54,11 +59,14 @@ mod version;
 mod zip;
 
 pub use error::{Error, ErrorKind};
+pub use go_import::{GoImport, GoImports};
 pub use go_mod::{GoMod, Retraction, quick_module_path, synthesize_go_mod};
 pub use goproxy::{
     Fallback, ProxyEntry, ProxyList, ProxyTarget, SUM_GOLANG_ORG_KEY, SumDatabase, SumDb, is_database_name,
 };
+pub use govcs::{Govcs, Vcs};
 pub use h1::{H1, hash_files, hash_go_mod};
+pub use known_root::KnownRoot;
 pub use path::{ModulePath, check_file_path, check_import_path, split_path_version};
 pub use patterns::Patterns;
 pub use pseudo::{Pseudo, format_pseudo, is_pseudo};

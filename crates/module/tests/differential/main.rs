@@ -1,6 +1,7 @@
 //! The rules of Go modules compared with `golang.org/x/mod` itself, by many generated inputs.
 //! `tools/vectors/README.md` says how to run this.
 
+mod discovery;
 mod gomod;
 mod goproxy;
 mod paths;
