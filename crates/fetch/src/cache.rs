@@ -10,7 +10,9 @@ mod check;
 mod evidence;
 mod files;
 mod flights;
+mod forget;
 mod held;
+mod latest;
 mod mark;
 mod open;
 mod recent;
@@ -23,13 +25,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
 use quipu_module::{ModulePath, ModuleVersion, Query, Version};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 pub use admit::{Admit, AdmitAll, Hashes, Refusal};
 pub use evidence::EvidenceLimits;
@@ -45,6 +47,7 @@ use crate::upstream::{BoxFuture, Upstream};
 use answers::Age;
 use evidence::Evidence;
 use flights::Flights;
+use forget::Asked;
 use open::Known;
 use recent::Recent;
 use stats::Counters;
@@ -116,8 +119,12 @@ struct Shared {
     ages: Recent<Age>,
     /// The lists that were last made; a list that is fresh is served from here.
     made: Recent<Arc<Vec<Version>>>,
-    /// What definitely does not exist, and since when that is known.
-    absent: Recent<(Instant, Error)>,
+    /// What definitely does not exist, and when that was asked.
+    absent: Recent<(Asked, Error)>,
+    /// Modules of which nothing counts that was asked for before this count of `news`.
+    forgotten: Recent<u64>,
+    /// How often anything was forgotten.
+    news: AtomicU64,
     files: Arc<Flights<()>>,
     lists: Arc<Flights<Arc<Vec<Version>>>>,
     infos: Arc<Flights<Arc<Info>>>,
@@ -156,6 +163,8 @@ impl Cache {
                 ages: Recent::new(SMALL_MAP),
                 made: Recent::new(SMALL_MAP),
                 absent: Recent::new(SMALL_MAP),
+                forgotten: Recent::new(SMALL_MAP),
+                news: AtomicU64::new(0),
                 files: Flights::new(options.max_flights),
                 lists: Flights::new(options.max_flights),
                 infos: Flights::new(options.max_flights),
@@ -231,6 +240,13 @@ impl Cache {
         self.shared.recover().await
     }
 
+    /// Forgets what upstream said of the module: that things do not exist, its list, its latest version and what its
+    /// branches stand for. They are asked for anew when they are next asked for. What was stored is still served if
+    /// upstream does not answer, and the files of versions stay as they are.
+    pub fn forget(&self, path: &ModulePath) {
+        self.shared.forget(path);
+    }
+
     /// What happened so far.
     pub fn stats(&self) -> CacheStats {
         self.shared.stats()
@@ -261,6 +277,10 @@ impl Upstream for Cache {
 
     fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Info>> {
         Box::pin(async move { Ok(Arc::unwrap_or_clone(self.shared.latest(path).await?)) })
+    }
+
+    fn forget(&self, path: &ModulePath) {
+        self.shared.forget(path);
     }
 
     fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
@@ -301,16 +321,22 @@ impl Shared {
 
     /// The remembered definite absence of `name`.
     fn absence(&self, name: &Name) -> Option<Error> {
-        let (since, error) = self.absent.get(name.as_str())?;
-        (since.elapsed() < self.options.absence).then_some(error)
+        let (asked, error) = self.absent.get(name.as_str())?;
+        let counts = asked.at.elapsed() < self.options.absence && !self.is_outdated(name, asked);
+        counts.then_some(error)
+    }
+
+    /// When it was asked for what is remembered to be absent.
+    fn absent_since(&self, name: &Name) -> Option<Asked> {
+        self.absent.get(name.as_str()).map(|(asked, _)| asked)
     }
 
     /// Remembers a definite absence; anything else passes by.
-    fn note_absence<T>(&self, name: &Name, result: &Result<T>) {
+    fn note_absence<T>(&self, name: &Name, asked: Asked, result: &Result<T>) {
         if let Err(error) = result
             && error.kind() == crate::ErrorKind::NotFound
         {
-            self.absent.insert(&name.key(), (Instant::now(), error.clone()), error.text().len());
+            self.absent.insert(&name.key(), (asked, error.clone()), error.text().len());
         }
     }
 }

@@ -120,6 +120,10 @@ impl Upstream for Chain {
         Box::pin(self.first(move |upstream| upstream.latest(path)))
     }
 
+    fn forget(&self, path: &ModulePath) {
+        self.links.iter().for_each(|link| link.upstream.forget(path));
+    }
+
     fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(self.first(move |upstream| upstream.go_mod(version)))
     }

@@ -51,6 +51,10 @@ impl Upstream for Sources {
         self.of(path).latest(path)
     }
 
+    fn forget(&self, path: &ModulePath) {
+        self.of(path).forget(path);
+    }
+
     fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
         self.of(version.path()).go_mod(version)
     }

@@ -35,6 +35,10 @@ pub trait Upstream: Send + Sync + 'static {
     /// The bytes of go.mod, at most [`MAX_GO_MOD`].
     fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>>;
 
+    /// The module may have changed: nothing that was remembered of it before counts any more. Whoever remembers
+    /// nothing has nothing to do.
+    fn forget(&self, _path: &ModulePath) {}
+
     /// Writes the zip to `zip`, beginning with [`Staged::restart`]. After an error what was written is worthless.
     fn zip<'a>(&'a self, version: &'a ModuleVersion, zip: &'a mut Staged) -> BoxFuture<'a, Result<()>>;
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quipu_module::{ModulePath, ModuleVersion, Query, Version};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::Shared;
 use super::flights::Flights;
+use super::forget::Asked;
 use super::tree::{FileKind, Name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::info::Info;
@@ -24,7 +25,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// When an answer was last asked for, and whether one came.
 #[derive(Clone, Copy)]
 pub(super) struct Age {
-    asked: Instant,
+    asked: Asked,
     answered: bool,
 }
 
@@ -32,7 +33,7 @@ impl Shared {
     /// The versions of the module: those that upstream lists, those that it ever listed, and those that are here.
     pub(super) async fn list(self: &Arc<Self>, path: &ModulePath) -> Result<Arc<Vec<Version>>> {
         let name = Name::list(path);
-        let fresh = self.ages.get(name.as_str()).is_some_and(|age| self.is_fresh(age));
+        let fresh = self.age(&name).is_some_and(|age| self.is_fresh(age));
         if let Some(made) = self.made.get(name.as_str()).filter(|_| fresh) {
             return Ok(made);
         }
@@ -68,18 +69,18 @@ impl Shared {
         flights: &Arc<Flights<T>>,
         name: &Name,
         stored: Option<T>,
-        renew: impl FnOnce() -> W,
+        renew: impl Fn() -> W,
     ) -> Result<T>
     where
         T: Clone + Send + Sync + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let age = self.ages.get(name.as_str());
-        let asked = age.map(|age| age.asked.elapsed());
+        let age = self.age(name);
+        let asked = age.map(|age| age.asked.at.elapsed());
         let Some(stored) = stored else {
             return match self.absence(name) {
                 Some(error) => Err(error),
-                None => flights.join(name.as_str(), renew).await,
+                None => self.renewed_now(flights, name, renew).await,
             };
         };
         if age.is_some_and(|age| self.is_fresh(age)) {
@@ -91,7 +92,7 @@ impl Shared {
             }
             return Ok(stored);
         }
-        match timeout(self.options.patience, flights.join(name.as_str(), renew)).await {
+        match timeout(self.options.patience, self.renewed_now(flights, name, renew)).await {
             Ok(Ok(renewed)) => Ok(renewed),
             // What a branch stood for is no answer once upstream says that it is gone.
             Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Err(error),
@@ -102,13 +103,34 @@ impl Shared {
         }
     }
 
+    /// Joins the flight that renews the answer; again, if it began before the module was forgotten.
+    async fn renewed_now<T, W>(
+        &self,
+        flights: &Arc<Flights<T>>,
+        name: &Name,
+        renew: impl Fn() -> W,
+    ) -> Result<T>
+    where
+        T: Clone + Send + Sync + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let first = flights.join(name.as_str(), &renew).await;
+        let outdated = self.ages.get(name.as_str()).is_some_and(|age| self.is_outdated(name, age.asked));
+        if outdated { flights.join(name.as_str(), renew).await } else { first }
+    }
+
     async fn renew_list(self: Arc<Self>, path: ModulePath) -> Result<Arc<Vec<Version>>> {
         let name = Name::list(&path);
         let on_disk = self.stored_list(&path, &name).await?;
         let in_file = on_disk.listed.clone();
-        let stored = on_disk.all(&path);
+        let mut stored = on_disk.all(&path);
+        // What was served stays, also if it could not be stored.
+        if let Some(made) = self.made.get(name.as_str()) {
+            stored = Some(union(&path, stored.unwrap_or_default(), made.to_vec()));
+        }
+        let asked = self.asking();
         let listed = self.upstream.list(&path).await;
-        self.note_asked(&name, &listed);
+        self.note_asked(&name, asked, &listed);
         let versions = match listed {
             Ok(listed) if listed.is_empty() && stored.is_none() => {
                 self.check_exists(&path, &name).await?;
@@ -119,7 +141,7 @@ impl Shared {
                 // Gone upstream: what was seen stays.
                 Some(stored) if error.kind() == ErrorKind::NotFound => stored,
                 _ => {
-                    self.note_absence(&name, &Err::<(), _>(error.clone()));
+                    self.note_absence(&name, asked, &Err::<(), _>(error.clone()));
                     return Err(error);
                 }
             },
@@ -145,7 +167,12 @@ impl Shared {
     }
 
     fn is_fresh(&self, age: Age) -> bool {
-        age.answered && age.asked.elapsed() < self.options.fresh
+        age.answered && age.asked.at.elapsed() < self.options.fresh
+    }
+
+    /// How old the answer is, as far as what is known of that still counts.
+    fn age(&self, name: &Name) -> Option<Age> {
+        self.ages.get(name.as_str()).filter(|age| !self.is_outdated(name, age.asked))
     }
 
     /// Some proxies list nothing where there is no module: `@latest` tells a module without versions from none.
@@ -156,14 +183,18 @@ impl Shared {
             }
             _ => error,
         });
-        self.note_absence(list, &latest);
+        if let Some(asked) = self.absent_since(&Name::latest(path)) {
+            self.note_absence(list, asked, &latest);
+        }
         latest.map(drop)
     }
 
     async fn renew_latest(self: Arc<Self>, path: ModulePath) -> Result<Arc<Info>> {
         let name = Name::latest(&path);
+        let asked = self.asking();
         let latest = self.upstream.latest(&path).await;
-        match self.renewed(&path, &name, latest).await {
+        let latest = self.not_backwards(&path, latest).await;
+        match self.renewed(&path, &name, (asked, latest)).await {
             // Gone upstream: what was seen stays.
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 match self.stored_info(&path, &name).await? {
@@ -176,23 +207,24 @@ impl Shared {
     }
 
     async fn renew_query(self: Arc<Self>, path: ModulePath, query: Query) -> Result<Arc<Info>> {
+        let asked = self.asking();
         let info = self.upstream.info(&path, &query).await;
-        self.renewed(&path, &Name::query(&path, &query), info).await
+        self.renewed(&path, &Name::query(&path, &query), (asked, info)).await
     }
 
     async fn renewed(
         self: &Arc<Self>,
         path: &ModulePath,
         name: &Name,
-        answer: Result<Info>,
+        (asked, answer): (Asked, Result<Info>),
     ) -> Result<Arc<Info>> {
         let answer = answer.and_then(|info| {
             let fits = agrees(path, info.version());
             fits.then_some(info)
                 .ok_or_else(|| Error::rejected(format!("{path}: upstream names a version of another path")))
         });
-        self.note_asked(name, &answer);
-        self.note_absence(name, &answer);
+        self.note_asked(name, asked, &answer);
+        self.note_absence(name, asked, &answer);
         let info = answer?;
         self.store(name, info.format()).await;
         Ok(Arc::new(info))
@@ -209,13 +241,13 @@ impl Shared {
         let _ = self.on_disk(move |shared| shared.tree.replace(staged.path(), &name)).await;
     }
 
-    fn note_asked<T, E>(&self, name: &Name, answer: &std::result::Result<T, E>) {
-        let age = Age { asked: Instant::now(), answered: answer.is_ok() };
+    fn note_asked<T, E>(&self, name: &Name, asked: Asked, answer: &std::result::Result<T, E>) {
+        let age = Age { asked, answered: answer.is_ok() };
         self.ages.insert(&name.key(), age, 0);
     }
 
     /// What the disk knows of a module's versions.
-    async fn stored_list(self: &Arc<Self>, path: &ModulePath, name: &Name) -> Result<StoredList> {
+    pub(super) async fn stored_list(self: &Arc<Self>, path: &ModulePath, name: &Name) -> Result<StoredList> {
         let (path, name) = (path.clone(), name.clone());
         let read = move |shared: &Self| {
             let held = shared.tree.versions(&path, &[FileKind::Info, FileKind::GoMod])?;
@@ -241,7 +273,7 @@ impl Shared {
 }
 
 /// The versions of one module that the disk knows.
-struct StoredList {
+pub(super) struct StoredList {
     /// Those in the stored list, if there is one.
     listed: Option<Vec<Version>>,
     /// Those whose `.info` and `.mod` are stored.
@@ -250,7 +282,7 @@ struct StoredList {
 
 impl StoredList {
     /// All that may be listed; `None` if nothing is known of the module.
-    fn all(self, path: &ModulePath) -> Option<Vec<Version>> {
+    pub(super) fn all(self, path: &ModulePath) -> Option<Vec<Version>> {
         let known = self.listed.is_some() || !self.held.is_empty();
         known.then(|| union(path, self.listed.unwrap_or_default(), self.held))
     }

@@ -35,7 +35,13 @@ impl Shared {
             return Err(error);
         }
         let flight = || self.clone().fetch(version.clone(), kind);
-        self.files.join(name.as_str(), flight).await?;
+        match self.files.join(name.as_str(), flight).await {
+            // Asked for before the module was forgotten: that answer is not for us.
+            Err(error) if error.kind() == ErrorKind::NotFound && self.absence(&name).is_none() => {
+                self.files.join(name.as_str(), flight).await?;
+            }
+            fetched => fetched?,
+        }
         let gone = || Error::unavailable("the stored file vanished");
         self.open(version, kind)?.ok_or_else(gone)
     }
@@ -51,6 +57,7 @@ impl Shared {
             return Ok(());
         }
         self.counters.miss();
+        let mut asked = self.asking();
         let result = match kind {
             FileKind::Info => self.fetch_info(version, &name).await,
             FileKind::GoMod => self.fetch_go_mod(version, &name).await,
@@ -59,7 +66,11 @@ impl Shared {
         if result.as_ref().is_err_and(|error| error.kind().is_wrong()) {
             self.counters.rejected();
         }
-        self.note_absence(&name, &result);
+        if kind == FileKind::Zip {
+            // Without its go.mod there is no zip, and that may have been known for a while.
+            asked = self.absent_since(&Name::file(version, FileKind::GoMod)).unwrap_or(asked);
+        }
+        self.note_absence(&name, asked, &result);
         result
     }
 

@@ -68,6 +68,11 @@ impl Name {
         &self.0
     }
 
+    /// The escaped path of the module.
+    pub(crate) fn module(&self) -> &str {
+        self.0.split_once("/@").map_or(&*self.0, |(module, _)| module)
+    }
+
     /// The name as a key that is shared, not copied.
     pub(crate) fn key(&self) -> Arc<str> {
         self.0.clone()

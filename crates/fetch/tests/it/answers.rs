@@ -1,81 +1,15 @@
 //! Lists and the like: fresh for a minute, renewed behind the scenes, served when upstream is away, never shrinking.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use quipu_fetch::{
-    AdmitAll, BoxFuture, Cache, CacheOptions, Error, ErrorKind, FileKind, Info, Result, Staged, Upstream,
-};
-use quipu_module::{ModulePath, ModuleVersion, Query, Version};
+use quipu_fetch::{AdmitAll, Cache, CacheOptions, Error, ErrorKind, FileKind, Upstream as _};
+use quipu_module::Version;
 use tokio::time::{Instant, sleep};
 
-use crate::support::modules::Module;
+use crate::support::scripted::Scripted;
 use crate::support::{options, path, query, version};
-
-/// An upstream whose answers are set by the test, on the test's own clock.
-#[derive(Default)]
-struct Scripted {
-    answers: Mutex<HashMap<String, Result<String>>>,
-    asked: Mutex<Vec<String>>,
-    delay: Mutex<Duration>,
-}
-
-impl Scripted {
-    fn set(&self, question: &str, answer: Result<&str>) {
-        self.answers.lock().unwrap().insert(question.to_owned(), answer.map(str::to_owned));
-    }
-
-    fn fail(&self, question: &str) {
-        self.set(question, Err(Error::unavailable("away")));
-    }
-
-    fn asked(&self) -> usize {
-        std::mem::take(&mut *self.asked.lock().unwrap()).len()
-    }
-
-    async fn answer(&self, question: String) -> Result<String> {
-        self.asked.lock().unwrap().push(question.clone());
-        let delay = *self.delay.lock().unwrap();
-        sleep(delay).await;
-        let answer = self.answers.lock().unwrap().get(&question).cloned();
-        answer.unwrap_or_else(|| Err(Error::not_found(format!("{question}: unknown"))))
-    }
-
-    async fn resolve(&self, path: &ModulePath, question: String) -> Result<Info> {
-        Info::parse(path, self.answer(question).await?.as_bytes())
-    }
-}
-
-impl Upstream for Scripted {
-    fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
-        Box::pin(async move {
-            let list = self.answer(format!("{path} list")).await?;
-            Ok(list.split_whitespace().map(|version| version.parse().unwrap()).collect())
-        })
-    }
-
-    fn info<'a>(&'a self, path: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Result<Info>> {
-        Box::pin(self.resolve(path, format!("{path}@{query}")))
-    }
-
-    fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Info>> {
-        Box::pin(self.resolve(path, format!("{path} latest")))
-    }
-
-    fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(async move { Ok(self.answer(format!("{version} mod")).await?.into()) })
-    }
-
-    fn zip<'a>(&'a self, version: &'a ModuleVersion, zip: &'a mut Staged) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            self.answer(format!("{version} zip")).await?;
-            zip.write(&Module::new(&version.to_string(), 0).zip).await
-        })
-    }
-}
 
 fn cache(root: &Path, upstream: &Arc<Scripted>, options: CacheOptions) -> Cache {
     Cache::open_root(root, upstream.clone(), Arc::new(AdmitAll), options).unwrap()

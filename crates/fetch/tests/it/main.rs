@@ -5,6 +5,7 @@ mod answers;
 mod client;
 mod database;
 mod files;
+mod freshness;
 mod full_disk;
 mod go;
 mod proxy;
