@@ -3,7 +3,7 @@
 //! [`Upstream`] is the one trait: five questions about modules. [`Proxy`] answers them from another GOPROXY (over HTTP or
 //! from a directory), [`Chain`] from a list of places by the rules of `go help goproxy`, and [`Cache`] from a file tree
 //! that it fills from any of these. What enters the tree is first shown to an [`Admit`], which knows what the hashes must
-//! be. [`Database`] finds a checksum database the way the `go` command does. All that leaves this machine goes through
+//! be. [`Discovery`] asks the host of a path where its repository is. [`Database`] finds a checksum database the way the `go` command does. All that leaves this machine goes through
 //! one [`Client`], and nothing that matches the private patterns of the [`Policy`] leaves at all.
 //!
 //! # The tree
@@ -52,6 +52,7 @@ mod cache;
 mod chain;
 mod client;
 mod database;
+mod discover;
 mod error;
 mod info;
 mod origin;
@@ -72,6 +73,7 @@ pub use client::{
     Purpose, Request, Response, Scheme, Unobserved, Url,
 };
 pub use database::Database;
+pub use discover::{Discovery, DiscoveryRules, Found, RepositoryUrl};
 pub use error::{Error, ErrorKind, MAX_TEXT, Result};
 pub use info::{Info, Origin};
 pub use origin::Base;

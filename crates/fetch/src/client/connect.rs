@@ -1,6 +1,6 @@
 //! Connecting: names are resolved here, every address is judged, and the connection goes to the judged address.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -26,17 +26,22 @@ const MAX_ADDRESSES: usize = 8;
 /// The authorities that the operator named in the configuration. Everything else must be on the public internet,
 /// spoken to over `https` on port 443.
 #[derive(Clone, Debug, Default)]
-pub struct Named(HashSet<Authority>);
+pub struct Named(HashMap<Authority, Option<SocketAddr>>);
 
 impl Named {
     /// Adds an authority that may be anywhere.
     pub fn insert(&mut self, authority: Authority) {
-        self.0.insert(authority);
+        self.0.entry(authority).or_insert(None);
+    }
+
+    /// Adds an authority that is at `address`, whatever its name resolves to.
+    pub fn insert_at(&mut self, authority: Authority, address: SocketAddr) {
+        self.0.insert(authority, Some(address));
     }
 
     /// Whether the operator named exactly this scheme, host and port.
     pub fn contains(&self, authority: &Authority) -> bool {
-        self.0.contains(authority)
+        self.0.contains_key(authority)
     }
 
     /// Refuses what is wrong with `authority` whatever its name resolves to.
@@ -76,7 +81,10 @@ impl Connector {
         let authority = url.authority();
         self.named.check(authority)?;
         let named = self.named.contains(authority);
-        let addresses = resolve(authority).await?;
+        let addresses = match self.named.0.get(authority) {
+            Some(Some(address)) => vec![*address],
+            _ => resolve(authority).await?,
+        };
         // One forbidden answer condemns the name: which of its addresses is used must not depend on luck.
         if !addresses.iter().all(|address| is_allowed(*address, named)) {
             return Err(ConnectError::Refused);

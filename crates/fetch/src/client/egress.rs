@@ -24,6 +24,8 @@ pub enum Purpose {
     Zip,
     /// Anything of a checksum database.
     Database,
+    /// The page that says where a repository is.
+    Discovery,
 }
 
 impl fmt::Display for Purpose {
@@ -35,6 +37,7 @@ impl fmt::Display for Purpose {
             Self::GoMod => "mod",
             Self::Zip => "zip",
             Self::Database => "sumdb",
+            Self::Discovery => "go-import",
         })
     }
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod client;
 mod database;
+mod discover;
 mod files;
 mod freshness;
 mod full_disk;

@@ -14,7 +14,7 @@ use crate::support::server::{Reply, Server};
 use crate::support::{client, client_with, path};
 
 /// An authority made for one test, and a server with its certificate for `name`.
-fn authority(name: &str) -> (CertificateDer<'static>, ServerConfig) {
+pub(crate) fn authority(name: &str) -> (CertificateDer<'static>, ServerConfig) {
     let root_key = KeyPair::generate().unwrap();
     let mut root = CertificateParams::new(Vec::new()).unwrap();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
