@@ -2,5 +2,6 @@
 //! what it makes of generated ones.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod corpus;
 mod repository;
 mod vectors;

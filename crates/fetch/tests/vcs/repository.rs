@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use quipu_fetch::{Archive, ArchivedFile, Commit, Entry, EntryKind, Error, History, Oid, Refs, Result, Tree};
@@ -12,13 +12,15 @@ use quipu_fetch::{Archive, ArchivedFile, Commit, Entry, EntryKind, Error, Histor
 /// A bare repository in a directory that goes with it.
 pub(crate) struct Repository {
     directory: tempfile::TempDir,
+    /// What git said; it changes no more.
+    said: Mutex<BTreeMap<Vec<String>, Output>>,
 }
 
 impl Repository {
     /// Makes one of a `git fast-import` stream.
     pub(crate) fn import(stream: &[u8]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let repository = Self { directory };
+        let repository = Self { directory, said: Mutex::default() };
         repository.git(&["init", "-q", "--bare", "-b", "main"], b"");
         let attributes = repository.path().join("info/attributes");
         std::fs::write(attributes, "\n* -export-subst -export-ignore\n").unwrap();
@@ -32,6 +34,12 @@ impl Repository {
     }
 
     fn git(&self, args: &[&str], input: &[u8]) -> Output {
+        let question: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut said = self.said.lock().unwrap();
+        said.entry(question).or_insert_with(|| self.run(args, input)).clone()
+    }
+
+    fn run(&self, args: &[&str], input: &[u8]) -> Output {
         let mut command = Command::new("git");
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LC_ALL", "C");
         command.envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")]);

@@ -120,12 +120,12 @@ async fn check_packed(
 }
 
 /// A zip that was made: its hash, and the hashes of its files without the prefix of their names.
-struct Packed {
-    hash: H1,
-    files: BTreeMap<String, String>,
+pub(crate) struct Packed {
+    pub(crate) hash: H1,
+    pub(crate) files: BTreeMap<String, String>,
 }
 
-async fn pack(
+pub(crate) async fn pack(
     repository: &Repository,
     resolver: &Resolver<'_, Repository>,
     version: &Version,
