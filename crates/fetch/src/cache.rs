@@ -15,6 +15,7 @@ mod held;
 mod latest;
 mod mark;
 mod open;
+mod publish;
 mod recent;
 mod recover;
 mod room;
@@ -29,13 +30,14 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_module::{ModulePath, ModuleVersion, Query, Version};
+use quipu_module::{ModulePath, ModuleVersion, Patterns, Query, Version};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
 
-pub use admit::{Admit, AdmitAll, Hashes, Refusal};
+pub use admit::{Admit, AdmitAll, Hashes, Recorded, Refusal};
 pub use evidence::EvidenceLimits;
 pub use open::{CachedBody, CachedFile};
+pub use publish::{PublishError, Published};
 pub use room::CacheRoom;
 pub use stats::CacheStats;
 pub use tree::FileKind;
@@ -49,6 +51,7 @@ use evidence::Evidence;
 use flights::Flights;
 use forget::Asked;
 use open::Known;
+use publish::Elsewhere;
 use recent::Recent;
 use stats::Counters;
 use tree::{Name, Tree};
@@ -76,6 +79,8 @@ pub struct CacheOptions {
     pub absence: Duration,
     /// What is kept of refused files.
     pub evidence: EvidenceLimits,
+    /// The paths that are published here. Of these nothing is asked of the upstream.
+    pub published: Patterns,
 }
 
 impl Default for CacheOptions {
@@ -91,6 +96,7 @@ impl Default for CacheOptions {
             patience: Duration::from_secs(5),
             absence: Duration::from_secs(10),
             evidence: EvidenceLimits::default(),
+            published: Patterns::default(),
         }
     }
 }
@@ -129,6 +135,8 @@ struct Shared {
     lists: Arc<Flights<Arc<Vec<Version>>>>,
     infos: Arc<Flights<Arc<Info>>>,
     checks: Semaphore,
+    /// Held while a version is taken into the log and the tree.
+    publishing: tokio::sync::Mutex<()>,
     counters: Counters,
     /// What an earlier run left staged, until [`Cache::recover`].
     leftovers: std::sync::Mutex<Vec<PathBuf>>,
@@ -152,6 +160,7 @@ impl Cache {
         let staging_directory = root.join(".staging");
         fs::create_dir_all(&staging_directory)?;
         let leftovers = recover::sort_out(&staging_directory)?;
+        let upstream = Arc::new(Elsewhere { upstream, published: options.published.clone() });
         Ok(Self {
             shared: Arc::new(Shared {
                 tree: Tree::new(root),
@@ -169,6 +178,7 @@ impl Cache {
                 lists: Flights::new(options.max_flights),
                 infos: Flights::new(options.max_flights),
                 checks: Semaphore::new(options.max_checks),
+                publishing: tokio::sync::Mutex::default(),
                 counters: Counters::default(),
                 leftovers: std::sync::Mutex::new(leftovers),
                 options,

@@ -1,4 +1,5 @@
-//! The one way out over HTTP: every request this program sends upstream goes through [`Client::get`].
+//! The one way out over HTTP: every request this program sends upstream goes through [`Client::get`], and what it
+//! publishes elsewhere through [`Client::put`].
 //!
 //! The client adds to plain HTTP what a server needs that is sent to places by others: an address policy applied to
 //! the address that is connected to, on every redirect again; limits of size, time and rate on every body; a bound on
@@ -10,22 +11,22 @@ mod body;
 mod connect;
 mod egress;
 mod hops;
+mod outgoing;
 mod tls;
 mod url;
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Method, Response as HttpResponse, StatusCode, Version, header};
 use http_body::Body as _;
-use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 pub use body::{Body, Limits};
@@ -39,6 +40,7 @@ use crate::error::{Error, ErrorKind, Result};
 use body::Underway;
 use connect::{ConnectError, Connector};
 use egress::Watch;
+use outgoing::Outgoing;
 
 /// Most redirects that are followed for one request, as the `go` command does.
 const MAX_REDIRECTS: usize = 10;
@@ -107,7 +109,7 @@ pub struct Client {
 }
 
 struct Shared {
-    http: legacy::Client<HttpsConnector<Connector>, Empty<Bytes>>,
+    http: legacy::Client<HttpsConnector<Connector>, Outgoing>,
     named: Arc<Named>,
     places: Arc<Semaphore>,
     user_agent: HeaderValue,
@@ -151,10 +153,7 @@ impl Client {
     pub async fn get(&self, request: Request<'_>) -> Result<Response> {
         let started = Instant::now();
         let deadline = started + request.limits.first_byte.min(request.limits.total);
-        let permit = timeout_at(deadline, self.shared.places.clone().acquire_owned()).await;
-        let permit = permit
-            .map_err(|_| Error::unavailable("too many upstream requests are under way"))?
-            .map_err(|_| Error::unavailable("the client is shut down"))?;
+        let permit = self.place(deadline).await?;
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             self.shared.named.check(url.authority()).map_err(|_| forbidden_host())?;
@@ -165,6 +164,35 @@ impl Client {
             url = target(&url, &head)?;
         }
         Err(Error::rejected("upstream redirects without end"))
+    }
+
+    /// Sends all of `file`, from where it stands, to be stored at `request.url`. Sent once, and redirects are not followed.
+    ///
+    /// [`Limits::first_byte`] covers the sending, too. Any status is an answer.
+    ///
+    /// # Errors
+    /// As for [`Client::get`]; the file cannot be read.
+    pub async fn put(&self, request: Request<'_>, file: File) -> Result<Response> {
+        let started = Instant::now();
+        let deadline = started + request.limits.first_byte.min(request.limits.total);
+        let permit = self.place(deadline).await?;
+        self.shared.named.check(request.url.authority()).map_err(|_| forbidden_host())?;
+        let body = Outgoing::file(file).map_err(|_| Error::unavailable("the file cannot be read"))?;
+        let mut message = self.message(request.url, request.credentials)?;
+        *message.method_mut() = Method::PUT;
+        message.headers_mut().insert(header::CONTENT_LENGTH, body.len().into());
+        *message.body_mut() = body;
+        let (head, watch) =
+            self.send(request.url, (message, request.purpose), deadline).await.map_err(|(error, _)| error)?;
+        respond(head, request.limits, Underway { started, watch, permit })
+    }
+
+    /// A place among the requests under way.
+    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit> {
+        let permit = timeout_at(deadline, self.shared.places.clone().acquire_owned()).await;
+        permit
+            .map_err(|_| Error::unavailable("too many upstream requests are under way"))?
+            .map_err(|_| Error::unavailable("the client is shut down"))
     }
 
     /// Sends one request and waits for the head of its answer.
@@ -191,7 +219,16 @@ impl Client {
         deadline: Instant,
     ) -> std::result::Result<(HttpResponse<Incoming>, Watch), (Error, bool)> {
         let message = self.message(url, request.credentials).map_err(|error| (error, false))?;
-        let mut watch = Watch::start(self.shared.observer.clone(), url, request.purpose);
+        self.send(url, (message, request.purpose), deadline).await
+    }
+
+    async fn send(
+        &self,
+        url: &Url,
+        (message, purpose): (http::Request<Outgoing>, Purpose),
+        deadline: Instant,
+    ) -> std::result::Result<(HttpResponse<Incoming>, Watch), (Error, bool)> {
+        let mut watch = Watch::start(self.shared.observer.clone(), url, purpose);
         let answer = timeout_at(deadline, self.shared.http.request(message)).await;
         let (error, broke) = match answer {
             Ok(Ok(head)) => {
@@ -205,10 +242,10 @@ impl Client {
         Err((error, broke))
     }
 
-    fn message(&self, url: &Url, credentials: Option<&Credentials>) -> Result<http::Request<Empty<Bytes>>> {
+    fn message(&self, url: &Url, credentials: Option<&Credentials>) -> Result<http::Request<Outgoing>> {
         let malformed = || Error::unavailable("the upstream address is malformed");
         let uri = url.to_uri().ok_or_else(malformed)?;
-        let mut message = http::Request::new(Empty::new());
+        let mut message = http::Request::new(Outgoing::none());
         *message.method_mut() = Method::GET;
         *message.uri_mut() = uri;
         let headers = message.headers_mut();

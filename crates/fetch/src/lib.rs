@@ -14,6 +14,7 @@
 //! <escaped module>/@v/list                    versions, one a line: all that were ever seen
 //! <escaped module>/@v/<escaped version>.info  for ever; likewise .mod and .zip
 //! <escaped module>/@v/<version>.zip.ok        by whom these bytes were admitted, and which; likewise .mod.ok
+//! <escaped module>/@v/<version>.published     this version was published here: its files are the only copy
 //! <escaped module>/@v/<escaped query>.info    what a branch stood for when last asked
 //! <escaped module>/@latest                    what was the latest version when last asked
 //! .staging/                                   files not yet whole or not yet admitted
@@ -65,7 +66,7 @@ mod vcs;
 
 pub use cache::{
     Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedBody, CachedFile, EvidenceLimits,
-    FileKind, Hashes, Refusal,
+    FileKind, Hashes, PublishError, Published, Recorded, Refusal,
 };
 pub use chain::{Chain, Link};
 pub use client::{

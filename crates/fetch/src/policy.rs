@@ -15,6 +15,7 @@ pub struct Policy {
     within: Option<Patterns>,
     no_proxy: Patterns,
     no_database: Patterns,
+    published: Patterns,
 }
 
 /// A path below an upstream's base that the policy allows to be asked for.
@@ -40,7 +41,7 @@ impl Policy {
     /// The patterns with the meaning of GONOPROXY (never sent to a proxy, nor through one to a database) and
     /// GONOSUMDB (never sent to a database).
     pub fn new(no_proxy: Patterns, no_database: Patterns) -> Self {
-        Self { within: None, no_proxy, no_database }
+        Self { within: None, no_proxy, no_database, published: Patterns::default() }
     }
 
     /// The policy for a proxy that the operator named for these paths: it may be asked for them and for nothing else.
@@ -49,9 +50,21 @@ impl Policy {
         Self { within: Some(patterns), ..Self::default() }
     }
 
+    /// The same, and what `published` matches is published here: sent to nobody either, whatever else is said of it.
+    #[must_use]
+    pub fn publishing(self, published: Patterns) -> Self {
+        Self { published, ..self }
+    }
+
+    /// Whether `path` is published here, so that nobody else has it.
+    pub fn is_published(&self, path: &ModulePath) -> bool {
+        self.published.matches(path)
+    }
+
     /// Whether `path` must not be sent to any upstream proxy.
     pub fn is_private(&self, path: &ModulePath) -> bool {
-        self.no_proxy.matches(path) || self.within.as_ref().is_some_and(|within| !within.matches(path))
+        let outside = self.within.as_ref().is_some_and(|within| !within.matches(path));
+        outside || self.no_proxy.matches(path) || self.is_published(path)
     }
 
     /// Whether `path` must not be sent to any checksum database. `golang.org/toolchain` may unless it is private: the
@@ -144,6 +157,17 @@ mod tests {
         assert!(policy.module(&path("corp.example/a"), "@v/list").is_ok());
         let error = policy.module(&path("example.com/a"), "@v/list").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Private);
+    }
+
+    #[test]
+    fn what_is_published_here_is_sent_to_nobody() {
+        let policy = policy("", "").publishing(Patterns::new("corp.example"));
+        assert!(
+            policy.is_published(&path("corp.example/a")) && policy.is_unverified(&path("corp.example/a"))
+        );
+        assert_eq!(policy.module(&path("corp.example/a"), "@latest").unwrap_err().kind(), ErrorKind::Private);
+        assert!(policy.database("/lookup/corp.example/a@v1.0.0").is_err());
+        assert!(policy.module(&path("corp.examples/a"), "@latest").is_ok());
     }
 
     #[test]

@@ -41,6 +41,14 @@ pub(crate) enum Command {
     Import(Import),
     /// Show how a running server is doing.
     Status(Status),
+    /// Publish a version of a module to a running server.
+    Publish(Publish),
+    /// Make, list and revoke tokens; the server may be running.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// The log of what was done to a server, and by whom.
+    #[command(subcommand)]
+    AuditLog(AuditLogCommand),
     /// Show the configuration in force, or check it.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -149,6 +157,8 @@ pub(crate) struct Import {
     /// Print the outcome as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) credentials: TokenArg,
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +170,112 @@ pub(crate) struct Status {
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) credentials: TokenArg,
+}
+
+/// What a server is asked with.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArg {
+    /// File that holds a token of the server
+    #[arg(long, env = "QUIPU_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The module path is that of the names in the zip. Exit codes: 0 published, or the same content was \
+                        published before; 1 refused or failed; 4 this version has other content there."
+)]
+pub(crate) struct Publish {
+    /// Module zip
+    pub(crate) zip: PathBuf,
+    /// Version to publish, such as v1.2.3
+    #[arg(long = "version", value_name = "VERSION")]
+    pub(crate) module_version: String,
+    /// URL of the server
+    #[arg(long, env = "QUIPU_URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) to: String,
+    /// Print what is in the log as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) credentials: TokenArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token and print it: the only time that it is shown.
+    New(TokenNew),
+    /// List tokens: id, name, what they allow, until when, when they were last used.
+    List {
+        #[command(flatten)]
+        data: DataDir,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a token; it ends within a second.
+    Revoke {
+        /// Its id, as listed
+        id: String,
+        #[command(flatten)]
+        data: DataDir,
+        /// Print what was revoked as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Scopes: read and publish are for the modules that the patterns match; audit is for what names all \
+                        modules (data tiles, feeds); admin for metrics. A client sends the token as the password of \
+                        Basic (in .netrc) or as Bearer (GOAUTH)."
+)]
+pub(crate) struct TokenNew {
+    /// What it allows: read, publish, audit, admin. Repeatable, or separated by commas
+    #[arg(long, required = true, value_delimiter = ',', value_parser = crate::token::parse_scope)]
+    pub(crate) scope: Vec<quipu_server::Scope>,
+    /// Module paths that read and publish are for: globs as in `go help private`. Repeatable
+    #[arg(long)]
+    pub(crate) pattern: Vec<String>,
+    /// When it ends: never, 90d, 12h, or a date such as 2027-01-31
+    #[arg(long, default_value = "90d")]
+    pub(crate) expires: String,
+    /// What it is for
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditLogCommand {
+    /// Check that every entry is there and unchanged.
+    Check(AuditLogCheck),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Whoever can write the file can write a whole new one, or cut off its end: note the hash that is \
+                        printed elsewhere, and give it with --known the next time. Exit codes: 0 good, 1 could not be \
+                        read, 4 not good."
+)]
+pub(crate) struct AuditLogCheck {
+    /// File to check [default: DATA/audit.log]
+    pub(crate) file: Option<PathBuf>,
+    /// Hash of an entry, noted earlier, that must still be there
+    #[arg(long, value_name = "HASH")]
+    pub(crate) known: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use quipu_module::Patterns;
+use quipu_server::Rules;
 use serde::{Deserialize, Serialize};
 
 /// Declares one table of settings: every field optional, the same in flags, environment and file. Makes `or`, which
@@ -99,6 +101,22 @@ table! {
 }
 
 table! {
+    /// `[access]`: who may read.
+    Access {
+        /// Modules that may be read without a token; with `*` everything may [default: *]
+        anonymous: String, "access-anonymous", "QUIPU_ACCESS_ANONYMOUS", "anonymous";
+    }
+}
+
+table! {
+    /// `[publish]`: modules that come from here.
+    Publish {
+        /// Modules that may be published here, and that nobody else is ever asked for [default: none]
+        patterns: String, "publish-patterns", "QUIPU_PUBLISH_PATTERNS", "patterns";
+    }
+}
+
+table! {
     /// `[tls]`: certificate and key; both or neither.
     Tls {
         /// PEM file of the certificate chain
@@ -176,6 +194,8 @@ table! {
         go: Go, "Go settings, as in `go help environment`";
         log: Log, "Log";
         sumdb: Sumdb, "Other checksum databases";
+        access: Access, "Access";
+        publish: Publish, "Publishing";
         tls: Tls, "TLS";
         limits: Limits, "Limits";
         output: Output, "Output";
@@ -250,6 +270,23 @@ impl Config {
         })
     }
 
+    /// The modules that are published here.
+    ///
+    /// # Errors
+    /// A pattern is malformed: it would protect nothing.
+    pub(crate) fn published(&self) -> Result<Patterns> {
+        patterns("[publish] patterns", self.set.publish.patterns.as_deref().unwrap_or_default())
+    }
+
+    /// Who may do what without a token.
+    ///
+    /// # Errors
+    /// A pattern is malformed.
+    pub(crate) fn rules(&self) -> Result<Rules> {
+        let anonymous = self.set.access.anonymous.as_deref().unwrap_or("*");
+        Ok(Rules::new(patterns("[access] anonymous", anonymous)?))
+    }
+
     /// Certificate and key, if TLS is wanted.
     ///
     /// # Errors
@@ -260,6 +297,14 @@ impl Config {
             (None, None) => Ok(None),
             _ => bail!("[tls] needs both cert and key"),
         }
+    }
+}
+
+fn patterns(key: &str, list: &str) -> Result<Patterns> {
+    let patterns = Patterns::new(list);
+    match patterns.malformed() {
+        [] => Ok(patterns),
+        [first, ..] => bail!("{key}: malformed pattern {first:?}"),
     }
 }
 
@@ -324,6 +369,17 @@ mod tests {
         assert!(shown.contains("name = \"sum.example\"  # flag or QUIPU_ variable"), "{shown}");
         let again: Settings = toml::from_str(&shown).unwrap();
         assert_eq!(again.go.goproxy.as_deref(), Some("off"));
+    }
+
+    #[test]
+    fn malformed_patterns_that_protect_are_errors() {
+        let mut config = Config::resolve(Settings::default(), None).unwrap();
+        assert!(config.rules().unwrap().is_open() && config.published().unwrap().is_empty());
+        config.set.access.anonymous = Some("corp.example,[".to_owned());
+        config.set.publish.patterns = Some("[".to_owned());
+        assert!(config.rules().is_err() && config.published().is_err());
+        config.set.access.anonymous = Some(String::new());
+        assert!(!config.rules().unwrap().is_open());
     }
 
     #[test]

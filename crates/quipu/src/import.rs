@@ -36,7 +36,7 @@ pub(crate) fn run(args: &cli::Import) -> Result<ExitCode> {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
         read(&text, &name, &mut wanted)?;
     }
-    let remote = Arc::new(Remote::new(&args.url)?);
+    let remote = Arc::new(Remote::new(&args.url, args.credentials.token_file.as_deref())?);
     let total = wanted.len();
     let outcome = block_on(ask(remote, wanted))?;
     outcome.differing.iter().for_each(|text| eprintln!("DIFFERS: {text}"));

@@ -51,6 +51,16 @@ impl DataDir {
         self.0.join("signer.key")
     }
 
+    /// The file of the tokens.
+    pub(crate) fn tokens(&self) -> PathBuf {
+        self.0.join("tokens.json")
+    }
+
+    /// The log of what was done to the server.
+    pub(crate) fn audit(&self) -> PathBuf {
+        self.0.join("audit.log")
+    }
+
     /// The plain file with the log's name.
     pub(crate) fn name_file(&self) -> PathBuf {
         self.0.join("name")

@@ -1,5 +1,6 @@
 //! The `quipu` program: an auditable Go checksum database and module proxy.
 
+mod audit_log;
 mod backup;
 mod cli;
 mod config;
@@ -9,11 +10,13 @@ mod keys;
 mod logging;
 mod output;
 mod progress;
+mod publish;
 mod remote;
 mod replay;
 mod restore;
 mod serve;
 mod status;
+mod token;
 mod upstream;
 
 use std::process::ExitCode;
@@ -21,7 +24,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use cli::{Cli, Command, ConfigCommand, Configured, KeyCommand};
+use cli::{AuditLogCommand, Cli, Command, ConfigCommand, Configured, KeyCommand};
 use config::Config;
 use keys::DataDir;
 use output::tell;
@@ -50,8 +53,14 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Restore(restore) => return restore::run(*restore),
         Command::Import(import) => return import::run(&import),
         Command::Status(status) => return status::run(&status),
+        Command::Publish(publish) => return publish::run(&publish),
+        Command::Token(command) => return token::run(command),
+        Command::AuditLog(AuditLogCommand::Check(check)) => return audit_log::check(check),
         Command::Config(ConfigCommand::Check(configured)) => {
-            resolve(*configured)?.tls()?;
+            let config = resolve(*configured)?;
+            config.tls()?;
+            config.rules()?;
+            config.published()?;
             tell("the configuration is good")?;
         }
         Command::Config(ConfigCommand::Show(configured)) => tell(resolve(*configured)?.show()?.trim_end())?,

@@ -11,7 +11,10 @@ use quipu_ledger::{Guarded, Ledger, OpenError, OpenOptions, RealDisk, SealError,
 use quipu_module::SumDatabase;
 use quipu_note::{SignerKey, VerifierKey};
 use quipu_rocks::RocksStore;
-use quipu_server::{Admission, App, Identity, ListenOptions, Operation, Other, Parts, Vouching};
+use quipu_server::{
+    Access, Admission, App, AuditLog, Event, EventKind, Identity, ListenOptions, Operation, Other, Parts,
+    TokenFile, Vouching,
+};
 use quipu_verify as verify;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -54,7 +57,10 @@ async fn serve(config: &Config) -> Result<()> {
     let tls = config.tls()?.map(|(cert, key)| Identity::load(cert, key)).transpose()?;
     let url = url(config, &listener, tls.is_some())?;
     let ledger = open_ledger(config, &data, signer, Vouch::Nothing)?;
-    let app = assemble(config, &data, &ledger, &Served { verifier: &verifier, url: &url, metrics })?;
+    let access = access(config, &data, tls.is_some(), &listener)?;
+    let audit = access.audit().clone();
+    let served = Served { verifier: &verifier, url: &url, metrics, access };
+    let app = assemble(config, &data, &ledger, served)?;
     tell(exports(&url, &verifier))?;
     info!(listen = %listener.local_addr()?, records = ledger.head().size(), data = %data.path().display(), "serving");
     let options = ListenOptions {
@@ -63,7 +69,26 @@ async fn serve(config: &Config) -> Result<()> {
         tls: tls.as_ref().map(Identity::server_config).transpose()?,
         ..ListenOptions::default()
     };
-    attend(&app, listener, options, &ledger, tls).await
+    audit.note(Event::new(EventKind::Start).what(&verifier.to_string()).detail(env!("CARGO_PKG_VERSION")));
+    attend(&app, listener, options, &ledger, tls).await?;
+    audit.note(Event::new(EventKind::Stop).what(&verifier.to_string()));
+    tokio::task::spawn_blocking(move || audit.close()).await.context("cannot close the audit log")
+}
+
+/// Who may do what, by the configuration and the tokens of the data directory.
+fn access(config: &Config, data: &DataDir, tls: bool, listener: &TcpListener) -> Result<Access> {
+    let rules = config.rules()?;
+    let closed = !rules.is_open() || !config.published()?.is_empty();
+    if closed && !tls && !listener.local_addr()?.ip().is_loopback() {
+        warn!(
+            "tokens would cross the network in clear text, and the go command sends none without https: configure [tls], \
+             or listen on loopback behind a proxy that speaks TLS"
+        );
+    }
+    let file = data.audit();
+    let audit =
+        AuditLog::open(&file).with_context(|| format!("cannot use the audit log {}", file.display()))?;
+    Ok(Access::open(rules, TokenFile::new(&data.tokens()), audit)?)
 }
 
 /// Where something says that there was a log, and its store or its key are missing, nothing new is made: what the ledger
@@ -189,9 +214,10 @@ struct Served<'a> {
     verifier: &'a VerifierKey,
     url: &'a str,
     metrics: PrometheusHandle,
+    access: Access,
 }
 
-fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: &Served<'_>) -> Result<App> {
+fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Served<'_>) -> Result<App> {
     let name = served.verifier.name().to_string();
     let instance = format!("{name}-{}", served.verifier.id());
     let myself = Myself { name: &name, instance: &instance, urls: own_urls(config, served.url) };
@@ -204,17 +230,20 @@ fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: &Served<'_
     let chain = Chain::new(&upstream.proxies, &upstream.client, &upstream.policy, None)
         .map_err(|e| anyhow!("GOPROXY: {e}"))?;
     let least = config.set.limits.free_mib.unwrap_or(512) * MIB;
-    let options =
-        CacheOptions { owner: served.verifier.to_string(), disk_floor: least, ..CacheOptions::default() };
+    let options = CacheOptions {
+        owner: served.verifier.to_string(),
+        disk_floor: least,
+        published: config.published()?,
+        ..CacheOptions::default()
+    };
     let modules = Cache::open_root(&data.modules(), Arc::new(chain), admission.admit(), options)
         .with_context(|| format!("cannot use the module cache {}", data.modules().display()))?;
     tokio::spawn(recover(modules.clone()));
-    let render = served.metrics.clone();
-    let operation = Operation {
-        exports: exports(served.url, served.verifier),
-        metrics: Arc::new(move || render.render()),
-    };
-    Ok(App::new(Parts { ledger: ledger.clone(), name, instance, admission, modules, others, operation }))
+    let Served { verifier, url, metrics, access } = served;
+    let operation =
+        Operation { exports: exports(url, verifier), metrics: Arc::new(move || metrics.render()) };
+    let ledger = ledger.clone();
+    Ok(App::new(Parts { ledger, name, instance, admission, modules, others, access, operation }))
 }
 
 /// Finishes what a crash left half done in the module cache.

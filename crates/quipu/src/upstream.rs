@@ -51,7 +51,8 @@ impl Upstream {
             ..ClientOptions::default()
         })
         .map_err(|e| anyhow!("the outbound client cannot be set up: {e}"))?;
-        Ok(Self { client, proxies, policy: Arc::new(policy(go)), database, others })
+        let policy = policy(go).publishing(config.published()?);
+        Ok(Self { client, proxies, policy: Arc::new(policy), database, others })
     }
 
     /// A verifying client of a database, with its state below the data directory.

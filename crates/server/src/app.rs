@@ -1,25 +1,29 @@
 //! The application: from a request to the handler that answers it, with the rules that hold for all requests.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, Request, Version, header};
+use hyper::body::Incoming;
 use quipu_fetch::{Cache, Hops};
 use quipu_ledger::Ledger;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{debug, info};
 
+use crate::access::Access;
 use crate::feed::Feed;
+use crate::gate::{self, Gate, Pass};
 use crate::listen::{self, Answer, ListenOptions};
 use crate::lookup::{Lookup, Records, Vouching};
 use crate::ops::{Operation, Ops};
 use crate::passthrough::{Other, Passthrough, strip_name};
 use crate::path;
 use crate::proxy::ModuleProxy;
+use crate::publish::{Publisher, Sender};
 use crate::reply::{self, Freshness, Refusal, Reply};
-use crate::route::{LogRoute, Route};
+use crate::route::{Leaf, LogRoute, ModuleRoute, Route};
 use crate::sumdb::OwnLog;
 
 /// All that a server is made of.
@@ -36,6 +40,8 @@ pub struct Parts {
     pub modules: Cache,
     /// Other databases passed through.
     pub others: Vec<Other>,
+    /// Who may do what.
+    pub access: Access,
     /// What the operator's pages show.
     pub operation: Operation,
 }
@@ -65,6 +71,8 @@ pub struct App(Arc<Inner>);
 struct Inner {
     name: String,
     instance: String,
+    gate: Gate,
+    publisher: Publisher,
     own: OwnLog,
     proxy: ModuleProxy,
     others: Passthrough,
@@ -77,11 +85,13 @@ impl App {
     /// Puts a server together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, name, instance, admission: Admission(records), modules, others, operation } =
-            parts;
+        let Parts { ledger, name, instance, admission, modules, others, access, operation } = parts;
+        let Admission(records) = admission;
         let lookup = Arc::new(Lookup::new(Arc::clone(&records), Arc::new(modules.clone())));
         Self(Arc::new(Inner {
             own: OwnLog::new(ledger.clone(), lookup, instance.clone()),
+            publisher: Publisher::new(modules.clone(), access.audit().clone()),
+            gate: Gate::new(access),
             proxy: ModuleProxy::new(modules.clone()),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
             feed: Feed::new(ledger.clone(), name.clone()),
@@ -100,15 +110,19 @@ impl App {
         options: ListenOptions,
         stop: watch::Receiver<bool>,
     ) -> usize {
-        listen::serve(listener, Arc::clone(&self.0), options, stop).await
+        let cut = listen::serve(listener, Arc::clone(&self.0), options, stop).await;
+        self.0.gate.access().write_uses();
+        cut
     }
 }
 
 impl Answer for Inner {
-    async fn answer(self: Arc<Self>, request: Request<()>, peer: SocketAddr, crowded: bool) -> Reply {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr, crowded: bool) -> Reply {
         let begun = Instant::now();
+        let (parts, body) = request.into_parts();
+        let request = Request::from_parts(parts, ());
         let reply = match acceptable(&request) {
-            Ok(()) => self.route(&request, crowded).await,
+            Ok(()) => self.admit(&request, body, peer, crowded).await,
             Err(refusal) => reply::closing(reply::refuse(&refusal)),
         };
         self.counted.note(&request, peer, &reply, begun.elapsed());
@@ -117,13 +131,41 @@ impl Answer for Inner {
 }
 
 impl Inner {
-    async fn route(&self, request: &Request<()>, crowded: bool) -> Reply {
+    /// Answers what may be answered: nothing is done for a request before the gate let it through.
+    async fn admit(&self, request: &Request<()>, body: Incoming, peer: SocketAddr, crowded: bool) -> Reply {
         let path = match path::decode(request.uri().path()) {
             Ok(path) => path,
             Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
         };
+        let (route, asked) = (Route::parse(&path), request.headers());
+        if request.method() == Method::PUT && !crowded {
+            return reply::private(self.publish(route, asked, body, peer.ip()).await);
+        }
+        let need = gate::need(route, &self.name, &self.others);
+        match self.gate.check(&need, asked, peer.ip()) {
+            Ok(pass) if pass.is_public => self.route(route, request, crowded).await,
+            Ok(_) => reply::private(self.route(route, request, crowded).await),
+            Err(refusal) => reply::private(reply::refuse(&refusal)),
+        }
+    }
+
+    /// Of all routes only zips can be written to.
+    async fn publish(&self, route: Route<'_>, asked: &HeaderMap, body: Incoming, peer: IpAddr) -> Reply {
+        let Route::Module(module @ ModuleRoute { leaf: Leaf::Zip(_), cached_only: false, .. }) = route else {
+            return reply::closing(reply::refuse(&Refusal::Method));
+        };
+        match self.gate.check(&gate::need_to_publish(module), asked, peer) {
+            Ok(Pass { holder: Some(token), .. }) => {
+                self.publisher.put(module, body, Sender { token: &token, peer }).await
+            }
+            Ok(_) => reply::closing(reply::refuse(&Refusal::Unauthorized)),
+            Err(refusal) => reply::closing(reply::refuse(&refusal)),
+        }
+    }
+
+    async fn route(&self, route: Route<'_>, request: &Request<()>, crowded: bool) -> Reply {
         let asked = request.headers();
-        match Route::parse(&path) {
+        match route {
             Route::Health => Ops::health(),
             Route::Ready => self.ops.ready(),
             Route::Metrics => self.ops.metrics(),
@@ -139,9 +181,9 @@ impl Inner {
             Route::Sumdb(rest) => self.sumdb(rest, asked).await,
             Route::StoredSumdb(rest) => self.stored_sumdb(rest, asked).await,
             Route::Module(module) => self.passing(asked, self.proxy.answer(module, asked)).await,
-            Route::Unknown => reply::refuse(&Refusal::NotFound(format!(
-                "{path}: neither a module nor a resource of this server"
-            ))),
+            Route::Unknown => {
+                reply::refuse(&Refusal::NotFound("neither a module nor a resource of this server".to_owned()))
+            }
         }
     }
 
@@ -188,15 +230,16 @@ fn no_database() -> Refusal {
     Refusal::NotFound("no such resource of a checksum database that this server has".to_owned())
 }
 
-/// The rules that hold for every request: a method that only reads, and no doubt about whom it is for and where it
+/// The rules that hold for every request: a method that only reads or publishes, and no doubt about whom it is for and where it
 /// ends.
 fn acceptable(request: &Request<()>) -> Result<(), Refusal> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    let writes = request.method() == Method::PUT;
+    if !writes && request.method() != Method::GET && request.method() != Method::HEAD {
         return Err(Refusal::Method);
     }
     let headers = request.headers();
     let length = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
-    if length || headers.contains_key(header::TRANSFER_ENCODING) {
+    if !writes && (length || headers.contains_key(header::TRANSFER_ENCODING)) {
         return Err(Refusal::BadRequest("a request to read has no body".to_owned()));
     }
     if request.version() >= Version::HTTP_2 {

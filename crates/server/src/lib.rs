@@ -1,14 +1,18 @@
 //! HTTP face of quipu: checksum database and module proxy.
 //!
 //! [`App`] is put together from its [`Parts`] and serves a listener. A request goes from `listen` (connections and
-//! their pace) to `app` (rules for all requests, the route) to one handler: `sumdb` (the log), `proxy` (modules),
-//! `passthrough` (other databases), `feed` (what came when) or `ops`. The handlers do not know each other; `reply` alone knows status codes,
+//! their pace) to `app` (rules for all requests, the route) through the `gate` (may this caller) to one handler: `sumdb`
+//! (the log), `proxy` (modules), `publish` (what is sent to stay), `passthrough` (other databases), `feed` (what came when)
+//! or `ops`. The handlers do not know each other; `reply` alone knows status codes, `access` the rules for tokens,
 //! and `lookup` how a record comes into the log.
 
+mod access;
 mod app;
+mod audit;
 mod body;
 mod evidence;
 mod feed;
+mod gate;
 mod kept;
 mod listen;
 mod lookup;
@@ -18,13 +22,17 @@ mod passthrough;
 mod path;
 mod piece;
 mod proxy;
+mod publish;
 mod reply;
 mod route;
 mod sumdb;
 mod tls;
+mod upload;
 mod upstream;
 
+pub use access::{Access, Grant, Rules, Scope, Secret, Token, TokenError, TokenFile};
 pub use app::{Admission, App, Parts};
+pub use audit::{AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log};
 pub use body::Body;
 pub use listen::ListenOptions;
 pub use lookup::Vouching;

@@ -49,11 +49,12 @@ impl Default for ListenOptions {
     }
 }
 
-/// Answers requests. Implemented by the application; `crowded` is set on connections beyond the cap.
+/// Answers requests. Implemented by the application, which decides whether a body is read; `crowded` is set on
+/// connections beyond the cap.
 pub(crate) trait Answer: Send + Sync + 'static {
     fn answer(
         self: Arc<Self>,
-        request: Request<()>,
+        request: Request<Incoming>,
         peer: SocketAddr,
         crowded: bool,
     ) -> impl Future<Output = Reply> + Send;
@@ -190,8 +191,6 @@ impl<A: Answer> Door<A> {
         let (app, busy) = (Arc::clone(&self.app), guest.pace.request());
         let (peer, crowded) = (guest.peer, guest.crowded);
         async move {
-            // GET and HEAD have no bodies here; what is not read is discarded with the connection.
-            let request = request.map(drop);
             let reply = app.answer(request, peer, crowded).await;
             Ok(reply.map(|body| body.carrying(Box::new(busy))))
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_fetch::{Admit, BoxFuture, Hashes, Hops, Policy, Refusal};
+use quipu_fetch::{Admit, BoxFuture, Hashes, Hops, Policy, Recorded, Refusal};
 use quipu_ledger::{Entry, Ledger, SignedHead};
 use quipu_module::{H1, ModuleVersion, Record};
 use quipu_verify as verify;
@@ -103,6 +103,10 @@ impl Records {
         if let Some(found) = self.find(module)? {
             return Ok(Standing::Logged(found));
         }
+        if self.vouching.policy.is_published(module.path()) {
+            let text = format!("{module}: was not published here, and is not asked of anybody else");
+            return Ok(Standing::Absent(text));
+        }
         if self.vouching.policy.is_private(module.path()) {
             return Err(LookupError::Forbidden(private(module)));
         }
@@ -173,6 +177,23 @@ impl Records {
         }
     }
 
+    /// What the log holds for a version that is published here, after `hashes` were offered to it: the first ones count.
+    async fn enter(&self, module: &ModuleVersion, hashes: Hashes) -> Result<Recorded, LookupError> {
+        if let Some(found) = self.find(module)? {
+            return recorded(module, &found, false);
+        }
+        let record = Record { module: module.clone(), zip: hashes.zip, go_mod: hashes.go_mod };
+        match self.append(&record).await {
+            Ok(found) => recorded(module, &found, true),
+            // Somebody was faster.
+            Err(error @ LookupError::Contradicted(_)) => {
+                let found = self.find(module)?.ok_or(error)?;
+                recorded(module, &found, false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes what was fetched into the log where nobody else vouches for it.
     async fn take_in(&self, module: &ModuleVersion, hashes: Hashes) -> Result<(), Refusal> {
         let Hashes { zip, go_mod, go_mod_in_zip } = hashes;
@@ -224,6 +245,22 @@ impl Admit for Records {
             }
         })
     }
+
+    fn record<'a>(
+        &'a self,
+        module: &'a ModuleVersion,
+        hashes: Hashes,
+    ) -> BoxFuture<'a, Result<Recorded, Refusal>> {
+        Box::pin(async move { self.enter(module, hashes).await.map_err(LookupError::refusal) })
+    }
+}
+
+/// The hashes of a record.
+fn recorded(module: &ModuleVersion, found: &Found, is_new: bool) -> Result<Recorded, LookupError> {
+    let record = std::str::from_utf8(&found.text).ok().and_then(|text| Record::find(text, module).ok());
+    let record = record
+        .ok_or_else(|| LookupError::Unavailable(format!("{module}: the log holds no hashes for it")))?;
+    Ok(Recorded { index: Some(found.index), zip: record.zip, go_mod: record.go_mod, is_new })
 }
 
 /// Fetches a zip so that its hash becomes known: what [`Lookup`] needs of the module cache.

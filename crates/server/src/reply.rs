@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use quipu_fetch::ErrorKind;
+use quipu_fetch::{ErrorKind, MAX_ZIP};
 
 use crate::body::Body;
 use crate::lookup::LookupError;
@@ -62,12 +62,22 @@ impl Freshness {
 pub(crate) enum Refusal {
     /// The request is malformed: do not repeat it.
     BadRequest(String),
+    /// Credentials are needed, or those that came are none.
+    Unauthorized,
+    /// Credentials that are none came too often from one address.
+    TooOften,
     /// Policy forbids it: do not ask elsewhere either.
     Forbidden(String),
     /// It does not exist; may be remembered for seconds.
     NotFound(String),
     /// It is not here now, and may be a moment later.
     NotHere(String),
+    /// It contradicts what is here for ever: do not repeat it.
+    Conflict(String),
+    /// What was sent is larger than anything that is taken.
+    TooLarge,
+    /// What was sent came too slowly.
+    TooSlow,
     /// This method is not for this resource.
     Method,
     /// A fault here or behind: try again later.
@@ -86,8 +96,13 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::NotHere(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unavailable(_) | Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::BadUpstream(_) => StatusCode::BAD_GATEWAY,
@@ -106,9 +121,20 @@ impl Refusal {
     fn line(&self) -> String {
         match self {
             Self::BadRequest(why) => format!("bad request: {why}"),
+            Self::Unauthorized => {
+                "unauthorized: a token of this server is needed, as Bearer or as the password of \
+                                   Basic (netrc, GOAUTH)"
+                    .to_owned()
+            }
+            Self::TooOften => {
+                "unauthorized: too many requests with credentials that are none here".to_owned()
+            }
             Self::Forbidden(why) => format!("forbidden: {why}"),
             Self::NotFound(why) | Self::NotHere(why) => format!("not found: {why}"),
-            Self::Method => "bad request: only GET and HEAD are answered here".to_owned(),
+            Self::Conflict(why) => format!("conflict: {why}"),
+            Self::TooLarge => format!("bad request: more than {MAX_ZIP} bytes are not taken"),
+            Self::TooSlow => "bad request: the body came too slowly".to_owned(),
+            Self::Method => "bad request: only GET and HEAD are answered here, and PUT for zips".to_owned(),
             Self::Unavailable(why) | Self::BadUpstream(why) | Self::Timeout(why) | Self::Busy(why) => {
                 format!("unavailable: {why}")
             }
@@ -161,6 +187,10 @@ pub(crate) fn refuse(refusal: &Refusal) -> Reply {
     dress(&mut reply, TEXT, refusal.freshness());
     let headers = reply.headers_mut();
     match refusal {
+        Refusal::Unauthorized => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"quipu\""));
+        }
+        Refusal::TooOften => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("60"))),
         Refusal::Method => drop(headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"))),
         Refusal::Busy(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"))),
         Refusal::Unavailable(_) => drop(headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"))),
@@ -213,6 +243,16 @@ pub(crate) fn ranged(mut reply: Reply, asked: &HeaderMap, part: impl FnOnce(u64,
 /// Says that the answer depends on the client's wish to have nothing fetched.
 pub(crate) fn vary_on_fetch(mut reply: Reply) -> Reply {
     reply.headers_mut().insert(header::VARY, HeaderValue::from_name(NO_FETCH));
+    reply
+}
+
+/// Says that the answer is for this caller alone: no shared cache may keep it, and the caller's own asks each time.
+pub(crate) fn private(mut reply: Reply) -> Reply {
+    let headers = reply.headers_mut();
+    if headers.get(header::CACHE_CONTROL).is_none_or(|said| said != "no-store") {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    }
+    headers.append(header::VARY, HeaderValue::from_name(header::AUTHORIZATION));
     reply
 }
 

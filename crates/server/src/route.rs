@@ -140,9 +140,66 @@ impl<'a> ModuleRoute<'a> {
     }
 }
 
+/// A path for each route, and for each form of those that hold more, with the name of its kind: what the tests of the
+/// gate go through.
+#[cfg(test)]
+pub(crate) const SAMPLES: &[(&str, &str)] = &[
+    ("/", "home"),
+    ("/healthz", "health"),
+    ("/readyz", "ready"),
+    ("/metrics", "metrics"),
+    ("/index", "index"),
+    ("/feed/corp.example/m", "feed"),
+    ("/checkpoint", "checkpoint"),
+    ("/latest", "log latest"),
+    ("/lookup/corp.example/m@v1.0.0", "log lookup"),
+    ("/tile/8/0/000", "log tile"),
+    ("/sumdb/sum.corp.example/latest", "sumdb"),
+    ("/cached-only/sumdb/sum.corp.example/lookup/corp.example/m@v1.0.0", "stored sumdb"),
+    ("/corp.example/m/@v/list", "module list"),
+    ("/corp.example/m/@latest", "module latest"),
+    ("/corp.example/m/@v/v1.0.0.info", "module info"),
+    ("/corp.example/m/@v/v1.0.0.mod", "module mod"),
+    ("/corp.example/m/@v/v1.0.0.zip", "module zip"),
+    ("/no/resource", "unknown"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever adds a route has to name its kind here, and then to give a sample of it.
+    fn kind(route: Route<'_>) -> &'static str {
+        match route {
+            Route::Home => "home",
+            Route::Health => "health",
+            Route::Ready => "ready",
+            Route::Metrics => "metrics",
+            Route::Index => "index",
+            Route::Feed(_) => "feed",
+            Route::Log(LogRoute::Latest) => "log latest",
+            Route::Log(LogRoute::Lookup(_)) => "log lookup",
+            Route::Log(LogRoute::Tile(_)) => "log tile",
+            Route::Checkpoint => "checkpoint",
+            Route::Sumdb(_) => "sumdb",
+            Route::StoredSumdb(_) => "stored sumdb",
+            Route::Module(module) => match module.leaf {
+                Leaf::List => "module list",
+                Leaf::Latest => "module latest",
+                Leaf::Info(_) => "module info",
+                Leaf::GoMod(_) => "module mod",
+                Leaf::Zip(_) => "module zip",
+            },
+            Route::Unknown => "unknown",
+        }
+    }
+
+    #[test]
+    fn samples_are_of_the_kinds_they_say() {
+        for (path, expected) in SAMPLES {
+            assert_eq!(kind(Route::parse(path)), *expected, "{path}");
+        }
+    }
 
     fn module<'a>(name: &'a str, path: &'a str, leaf: Leaf<'a>) -> Route<'a> {
         Route::Module(ModuleRoute { name, path, leaf, cached_only: false })

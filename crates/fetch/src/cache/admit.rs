@@ -58,6 +58,31 @@ pub trait Admit: Send + Sync + 'static {
         version: &'a ModuleVersion,
         hashes: Hashes,
     ) -> BoxFuture<'a, Result<(), Refusal>>;
+
+    /// Makes the hashes of a version that is published here permanent, unless it has others already. Nobody else is asked
+    /// whether they are right. Returns what is permanent now.
+    fn record<'a>(
+        &'a self,
+        version: &'a ModuleVersion,
+        hashes: Hashes,
+    ) -> BoxFuture<'a, Result<Recorded, Refusal>> {
+        let admitted = self.admit_zip(version, hashes);
+        let recorded = Recorded { index: None, zip: hashes.zip, go_mod: hashes.go_mod, is_new: true };
+        Box::pin(async move { admitted.await.map(|()| recorded) })
+    }
+}
+
+/// What is recorded for a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where in the log, if there is one.
+    pub index: Option<u64>,
+    /// The hash of the zip.
+    pub zip: H1,
+    /// The hash of go.mod.
+    pub go_mod: H1,
+    /// Whether it was not recorded before.
+    pub is_new: bool,
 }
 
 /// The two hashes of a module version as they stand in go.sum, and the one that the zip itself claims for the second.

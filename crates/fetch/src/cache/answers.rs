@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::Shared;
 use super::flights::Flights;
 use super::forget::Asked;
+use super::publish::not_published;
 use super::tree::{FileKind, Name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::info::Info;
@@ -32,6 +33,9 @@ pub(super) struct Age {
 impl Shared {
     /// The versions of the module: those that upstream lists, those that it ever listed, and those that are here.
     pub(super) async fn list(self: &Arc<Self>, path: &ModulePath) -> Result<Arc<Vec<Version>>> {
+        if self.is_ours(path) {
+            return self.held_list(path).await.map(Arc::new).map_err(|error| only_here(error, path));
+        }
         let name = Name::list(path);
         let fresh = self.age(&name).is_some_and(|age| self.is_fresh(age));
         if let Some(made) = self.made.get(name.as_str()).filter(|_| fresh) {
@@ -44,6 +48,9 @@ impl Shared {
 
     /// The version that `latest` stands for.
     pub(super) async fn latest(self: &Arc<Self>, path: &ModulePath) -> Result<Arc<Info>> {
+        if self.is_ours(path) {
+            return self.held_latest(path).await.map(Arc::new).map_err(|error| only_here(error, path));
+        }
         let name = Name::latest(path);
         let stored = self.stored_info(path, &name).await?;
         let renew = || self.clone().renew_latest(path.clone());
@@ -57,6 +64,9 @@ impl Shared {
             return Info::parse(path, &bytes);
         }
         refuse_word(path, query)?;
+        if self.is_ours(path) {
+            return Err(not_published(format_args!("{path}@{query}")));
+        }
         let name = Name::query(path, query);
         let stored = self.stored_info(path, &name).await?;
         let renew = || self.clone().renew_query(path.clone(), query.clone());
@@ -291,6 +301,11 @@ impl StoredList {
 /// The query as a version of the path, if it is a canonical one that agrees with it.
 pub(super) fn canonical(path: &ModulePath, query: &Query) -> Option<ModuleVersion> {
     ModuleVersion::new(path.clone(), query.as_version()?).ok()
+}
+
+/// What is published here and is not held does not exist.
+fn only_here(error: Error, path: &ModulePath) -> Error {
+    if error.kind() == ErrorKind::NotFound { not_published(path) } else { error }
 }
 
 /// The words that the `go` command resolves itself are no revisions.

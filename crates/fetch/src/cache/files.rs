@@ -216,7 +216,7 @@ impl Shared {
         }
     }
 
-    async fn place(self: &Arc<Self>, staged: Complete, name: &Name) -> Result<Placed> {
+    pub(super) async fn place(self: &Arc<Self>, staged: Complete, name: &Name) -> Result<Placed> {
         let name = name.clone();
         let place = move |shared: &Self| {
             let placed = shared.tree.place(staged.path(), &name)?;
@@ -228,7 +228,13 @@ impl Shared {
         self.on_disk(place).await
     }
 
-    async fn mark(self: &Arc<Self>, name: &Name, h1: H1, sha256: [u8; 32], length: u64) -> Result<()> {
+    pub(super) async fn mark(
+        self: &Arc<Self>,
+        name: &Name,
+        h1: H1,
+        sha256: [u8; 32],
+        length: u64,
+    ) -> Result<()> {
         let name = name.clone();
         let mark = move |shared: &Self| {
             let mark = Mark { owner: shared.options.owner.clone(), h1, sha256, length };
@@ -302,7 +308,7 @@ fn refusal(text: &str) -> Refusal {
     Refusal::Refused { text: text.to_owned(), evidence: Vec::new() }
 }
 
-fn refused(refusal: &Refusal) -> Error {
+pub(super) fn refused(refusal: &Refusal) -> Error {
     match refusal {
         Refusal::Refused { text, .. } => Error::rejected(text),
         Refusal::Unknown { text } => Error::not_found(text),

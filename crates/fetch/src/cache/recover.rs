@@ -5,7 +5,7 @@
 //! lies in staging was incomplete or can be fetched again, and goes.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
@@ -14,7 +14,8 @@ use quipu_module::ModuleVersion;
 use super::Shared;
 use super::check;
 use super::mark::{hex, unhex};
-use super::tree::{FileKind, Name};
+use super::publish::PublishError;
+use super::tree::{FileKind, Name, sync_directory};
 use crate::error::{Error, ErrorKind, Result};
 use crate::staged::{Complete, blocking};
 
@@ -24,6 +25,14 @@ const NOTE: &str = "for";
 /// The note beside a staged zip, removed when dropped.
 pub(super) struct Note(PathBuf);
 
+/// What a note says of the zip beside it.
+struct Said {
+    version: ModuleVersion,
+    sha256: [u8; 32],
+    /// When it was published; none if it was fetched.
+    published: Option<String>,
+}
+
 impl Note {
     /// Says what `staged` is. Not synced: after a power cut the zip is fetched again instead.
     pub(super) async fn write(staged: &Complete, version: &ModuleVersion) -> Result<Self> {
@@ -32,10 +41,32 @@ impl Note {
         blocking(move || fs::write(&note.0, text).map(|()| note)).await
     }
 
-    fn read(path: &Path) -> Option<(ModuleVersion, [u8; 32])> {
+    /// Says that `staged` is to be published at `time`. Synced: it can be had nowhere again.
+    pub(super) async fn write_published(
+        staged: &Complete,
+        version: &ModuleVersion,
+        time: &str,
+    ) -> Result<Self> {
+        let note = Self(staged.path().with_extension(NOTE));
+        let text = format!("{version}\n{}\n{time}\n", hex(staged.sha256()));
+        let write = move || {
+            let mut file = fs::File::create(&note.0)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            sync_directory(note.0.parent().unwrap_or(Path::new(".")))?;
+            Ok(note)
+        };
+        blocking(write).await
+    }
+
+    fn read(path: &Path) -> Option<Said> {
         let text = fs::read_to_string(path).ok()?;
-        let [version, sha256, ""] = text.split('\n').collect::<Vec<_>>()[..] else { return None };
-        Some((version.parse().ok()?, unhex(sha256)?))
+        let (version, sha256, published) = match text.split('\n').collect::<Vec<_>>()[..] {
+            [version, sha256, ""] => (version, sha256, None),
+            [version, sha256, time, ""] => (version, sha256, Some(time.to_owned())),
+            _ => return None,
+        };
+        Some(Said { version: version.parse().ok()?, sha256: unhex(sha256)?, published })
     }
 }
 
@@ -85,7 +116,7 @@ impl Shared {
         let (noted, found) = blocking(find).await?;
         let staged = Complete::found(again, found.length, found.sha256);
         let result = match noted {
-            Some((version, sha256)) if sha256 == found.sha256 => self.finish_noted(&version, staged).await,
+            Some(said) if said.sha256 == found.sha256 => self.finish_noted(&said, staged).await,
             _ => Err(Error::rejected("the staged zip is incomplete")),
         };
         let undecided = |error: &Error| matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
@@ -99,7 +130,15 @@ impl Shared {
         result
     }
 
-    async fn finish_noted(self: &Arc<Self>, version: &ModuleVersion, staged: Complete) -> Result<()> {
+    async fn finish_noted(self: &Arc<Self>, said: &Said, staged: Complete) -> Result<()> {
+        let version = &said.version;
+        if let Some(time) = &said.published {
+            let published = self.publish(version, staged, time).await;
+            return published.map(drop).map_err(|error| match error {
+                PublishError::Failed(error) => error,
+                refused => Error::rejected(refused.to_string()),
+            });
+        }
         let go_mod = self.file(version, FileKind::GoMod).await?;
         let go_mod = go_mod.h1.ok_or_else(|| Error::unavailable("the stored go.mod has no hash"))?;
         self.finish_zip(version, &Name::file(version, FileKind::Zip), staged, go_mod).await

@@ -59,6 +59,11 @@ impl Name {
         Self::of(path, "@latest")
     }
 
+    /// The file that says that a version was published here, so that these files are the only copy.
+    pub(crate) fn published(version: &ModuleVersion) -> Self {
+        Self::of(version.path(), &format!("@v/{}.published", version.version().escaped()))
+    }
+
     /// The file that says that the file of this name was admitted.
     pub(crate) fn mark(&self) -> Self {
         Self(format!("{}.ok", self.0).into())

@@ -26,6 +26,8 @@ pub enum Purpose {
     Database,
     /// The page that says where a repository is.
     Discovery,
+    /// A version that is published elsewhere.
+    Publish,
 }
 
 impl fmt::Display for Purpose {
@@ -38,6 +40,7 @@ impl fmt::Display for Purpose {
             Self::Zip => "zip",
             Self::Database => "sumdb",
             Self::Discovery => "go-import",
+            Self::Publish => "publish",
         })
     }
 }

@@ -63,7 +63,7 @@ impl Source {
     }
 
     fn server(url: &str, key: &VerifierKey) -> Result<Self> {
-        let remote = Remote::new(url)?;
+        let remote = Remote::new(url, None)?;
         let runtime =
             Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
         let (status, note) = runtime.block_on(remote.get("/latest", 1 << 20))?;

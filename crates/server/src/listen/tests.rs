@@ -14,7 +14,7 @@ struct Echo {
 }
 
 impl Answer for Echo {
-    async fn answer(self: Arc<Self>, request: Request<()>, _: SocketAddr, crowded: bool) -> Reply {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr, crowded: bool) -> Reply {
         if request.uri().path() == "/slow" {
             self.nudge.notified().await;
         }

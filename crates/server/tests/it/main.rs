@@ -1,6 +1,7 @@
 //! The server from outside, part by part.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod access;
 mod admit;
 mod feed;
 mod log;

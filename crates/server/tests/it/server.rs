@@ -10,7 +10,7 @@ use quipu_fetch::{
 use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
 use quipu_module::ModuleVersion;
 use quipu_note::{SignerKey, VerifierKey};
-use quipu_server::{Admission, App, ListenOptions, Operation, Parts, Reached, Vouching};
+use quipu_server::{Access, Admission, App, ListenOptions, Operation, Parts, Reached, Vouching};
 use quipu_verify as verify;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -69,6 +69,7 @@ impl Server {
             admission: Admission::new(ledger.clone(), vouching),
             modules,
             others: Vec::new(),
+            access: Access::everybody(),
             operation,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

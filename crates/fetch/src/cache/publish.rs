@@ -1,0 +1,244 @@
+//! Publishing: versions that come from here and from nowhere else.
+//!
+//! A published version goes the way of a fetched one: staged and synced, judged (more strictly), admitted, placed. What
+//! differs is that it can be had nowhere again, so its note in staging is synced, too, and a file beside it says for ever
+//! that this is the only copy. Paths that may be published are never asked of any upstream, whatever is missing here: who
+//! could make the same path public elsewhere would otherwise choose what is built.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quipu_module::{
+    ErrorKind as ModuleErrorKind, H1, ModulePath, ModuleVersion, Query, Version, check_publish, hash_go_mod,
+};
+use tokio::task::spawn_blocking;
+
+use super::admit::{Hashes, Recorded};
+use super::files::refused;
+use super::recover::Note;
+use super::tree::{FileKind, Name, Placed};
+use super::{Cache, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::info::Info;
+use crate::staged::{Complete, Staged, disk_error};
+use crate::upstream::{BoxFuture, MAX_ZIP, Upstream};
+
+/// What became of a version that was to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// What the log holds for it, which is what was sent.
+    pub recorded: Recorded,
+}
+
+/// Why a version was not published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The zip breaks a rule and always will: change it.
+    #[error("{0}")]
+    Broken(String),
+    /// This version has other content here, for ever: publish another version.
+    #[error("{version}: the log has {recorded}, and {offered} was sent")]
+    Conflict {
+        /// The version.
+        version: Box<ModuleVersion>,
+        /// The hash that is recorded: of the zip, or of go.mod where only that differs.
+        recorded: H1,
+        /// The hash of what was sent.
+        offered: H1,
+    },
+    /// Something failed, or is not allowed; the error says what to do.
+    #[error("{0}")]
+    Failed(#[from] Error),
+}
+
+impl Cache {
+    /// Whether this path is one that is published here, and so never asked of an upstream.
+    pub fn publishes(&self, path: &ModulePath) -> bool {
+        self.shared.is_ours(path)
+    }
+
+    /// Whether the version was published here: then these files are the only copy, and must not be removed to make room.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn is_only_copy(&self, version: &ModuleVersion) -> Result<bool> {
+        let mark = self.shared.tree.open(&Name::published(version)).map_err(|error| disk_error(&error))?;
+        Ok(mark.is_some())
+    }
+
+    /// A place to write a zip to that is to be published.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub async fn stage(&self, version: &ModuleVersion) -> Result<Staged> {
+        self.shared.check_room(&Name::file(version, FileKind::Zip))?;
+        self.shared.staging.create(MAX_ZIP).await
+    }
+
+    /// Publishes `zip` as `version`, made at `time` (in the form of RFC 3339): judges it, takes it into the log, and
+    /// serves it from then on. The first content counts for ever; the same content again changes nothing. Goes on when
+    /// the caller leaves.
+    ///
+    /// # Errors
+    /// See [`PublishError`]. After [`PublishError::Failed`] the version may or may not be in the log: sending the same
+    /// zip again is safe.
+    pub async fn publish(
+        &self,
+        version: ModuleVersion,
+        zip: Staged,
+        time: String,
+    ) -> std::result::Result<Published, PublishError> {
+        if !self.publishes(version.path()) {
+            let text = format!("{version}: this path is none of those that are published here");
+            return Err(Error::new(ErrorKind::Forbidden, text).into());
+        }
+        let shared = self.shared.clone();
+        let work = async move { shared.publish(&version, zip.finish().await?, &time).await };
+        let fault = |_| Err(Error::unavailable("internal error while publishing").into());
+        tokio::spawn(work).await.unwrap_or_else(fault)
+    }
+}
+
+impl Shared {
+    pub(super) fn is_ours(&self, path: &ModulePath) -> bool {
+        self.options.published.matches(path.as_str())
+    }
+
+    /// Also what recovery does with a zip that was left staged.
+    pub(super) async fn publish(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        zip: Complete,
+        time: &str,
+    ) -> std::result::Result<Published, PublishError> {
+        let info = Info::new(version.version().clone(), Some(time.to_owned()), None)?;
+        let (hashes, go_mod) = self.judge(version, &zip).await?;
+        // One at a time, so that of two versions that differ the second finds all of the first.
+        let _turn = self.publishing.lock().await;
+        if let Some(there) = self.open(version, FileKind::Zip)?.and_then(|file| file.h1) {
+            agree(version, there, hashes.zip)?;
+        }
+        let note = Note::write_published(&zip, version, time).await?;
+        let recorded = self.admit.record(version, hashes).await;
+        let recorded = recorded.map_err(|refusal| PublishError::Failed(refused(&refusal)))?;
+        agree(version, recorded.zip, hashes.zip)?;
+        agree(version, recorded.go_mod, hashes.go_mod)?;
+        self.settle_published(version, zip, hashes, (go_mod, info)).await?;
+        drop(note);
+        Ok(Published { recorded })
+    }
+
+    /// Hashes and go.mod of a zip that breaks no rule.
+    async fn judge(
+        &self,
+        version: &ModuleVersion,
+        zip: &Complete,
+    ) -> std::result::Result<(Hashes, Bytes), PublishError> {
+        let closed = |_| Error::unavailable("the cache is shut down");
+        let _place = self.checks.acquire().await.map_err(closed)?;
+        let (version, path) = (version.clone(), zip.path().to_owned());
+        let work = move || {
+            let file = File::open(path).map_err(|error| disk_error(&error))?;
+            let report = check_publish(&version, BufReader::with_capacity(128 << 10, file));
+            let report = report.map_err(|error| match error.kind() {
+                ModuleErrorKind::Malformed => PublishError::Broken(error.to_string()),
+                _ => PublishError::Failed(disk_error(&std::io::Error::other(error))),
+            })?;
+            let go_mod = Bytes::from(report.go_mod.unwrap_or_default());
+            let h1 = hash_go_mod(&go_mod);
+            Ok((Hashes { zip: report.hash, go_mod: h1, go_mod_in_zip: h1 }, go_mod))
+        };
+        let fault = |_| Err(Error::unavailable("internal error while checking a zip").into());
+        spawn_blocking(work).await.unwrap_or_else(fault)
+    }
+
+    /// Places the files of a version that is in the log. The zip comes last: a version without it is not listed.
+    async fn settle_published(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        zip: Complete,
+        hashes: Hashes,
+        (go_mod, info): (Bytes, Info),
+    ) -> Result<()> {
+        let go_mod = self.staging.write(go_mod).await?;
+        self.settle_ours(go_mod, &Name::file(version, FileKind::GoMod), hashes.go_mod).await?;
+        let info = self.staging.write(info.format().into()).await?;
+        let _ = self.place(info, &Name::file(version, FileKind::Info)).await?;
+        let only_copy = self.staging.write(format!("quipu-published 1\n{}\n", hashes.zip).into()).await?;
+        let name = Name::published(version);
+        self.on_disk(move |shared| shared.tree.replace(only_copy.path(), &name)).await?;
+        self.settle_ours(zip, &Name::file(version, FileKind::Zip), hashes.zip).await?;
+        for kind in [FileKind::Info, FileKind::GoMod, FileKind::Zip] {
+            self.absent.remove(Name::file(version, kind).as_str());
+        }
+        Ok(())
+    }
+
+    /// Places and marks a file that the log vouches for. Another one at its place that nobody admitted gives way.
+    async fn settle_ours(self: &Arc<Self>, staged: Complete, name: &Name, h1: H1) -> Result<()> {
+        let (sha256, length) = (*staged.sha256(), staged.length());
+        let (at, to) = (staged.path().to_owned(), name.clone());
+        let place = move |shared: &Self| match shared.tree.place(&at, &to)? {
+            Placed::New => Ok(()),
+            Placed::Existed => shared.tree.replace(&at, &to),
+        };
+        self.on_disk(place).await?;
+        self.known.remove(name.as_str());
+        self.counters.stored(length);
+        drop(staged);
+        self.mark(name, h1, sha256, length).await
+    }
+}
+
+/// What is recorded must be what was sent.
+fn agree(version: &ModuleVersion, recorded: H1, offered: H1) -> std::result::Result<(), PublishError> {
+    if recorded == offered {
+        return Ok(());
+    }
+    Err(PublishError::Conflict { version: Box::new(version.clone()), recorded, offered })
+}
+
+/// An upstream that is not asked for what is published here. In front of all others, so that no way round it exists.
+pub(super) struct Elsewhere {
+    pub(super) upstream: Arc<dyn Upstream>,
+    pub(super) published: quipu_module::Patterns,
+}
+
+impl Elsewhere {
+    /// The upstream, for what is not published here.
+    fn of(&self, path: &ModulePath) -> Result<&dyn Upstream> {
+        if self.published.matches(path.as_str()) {
+            return Err(not_published(path));
+        }
+        Ok(&*self.upstream)
+    }
+}
+
+/// Definite absence: nobody else could have it.
+pub(super) fn not_published(what: impl std::fmt::Display) -> Error {
+    Error::not_found(format!("{what}: was not published here, and is not asked of anybody else"))
+}
+
+impl Upstream for Elsewhere {
+    fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
+        Box::pin(async move { self.of(path)?.list(path).await })
+    }
+
+    fn info<'a>(&'a self, path: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Result<Info>> {
+        Box::pin(async move { self.of(path)?.info(path, query).await })
+    }
+
+    fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Info>> {
+        Box::pin(async move { self.of(path)?.latest(path).await })
+    }
+
+    fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move { self.of(version.path())?.go_mod(version).await })
+    }
+
+    fn zip<'a>(&'a self, version: &'a ModuleVersion, zip: &'a mut Staged) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.of(version.path())?.zip(version, zip).await })
+    }
+}
