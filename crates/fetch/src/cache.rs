@@ -9,7 +9,7 @@ mod answers;
 mod check;
 mod evidence;
 mod files;
-mod flights;
+pub(crate) mod flights;
 mod forget;
 mod held;
 mod latest;

@@ -31,12 +31,13 @@ use tokio::time::{Instant, timeout_at};
 
 pub use body::{Body, Limits};
 pub use connect::Named;
+pub(crate) use connect::{forbidden_host, vet_named_host};
 pub use egress::{Egress, Observe, Purpose, Unobserved};
 pub use hops::{HOP_HEADER, Hops};
 pub use url::{Authority, Credentials, Scheme, Url};
 pub(crate) use url::{decode_percent, encode_path};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use body::Underway;
 use connect::{ConnectError, Connector};
 use egress::Watch;
@@ -337,9 +338,7 @@ fn describe(url: &Url, error: &legacy::Error) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {
         match current.downcast_ref::<ConnectError>() {
-            Some(ConnectError::Refused) => return forbidden_host(),
-            Some(ConnectError::Timeout) => return Error::timeout("upstream does not accept connections"),
-            Some(reason) => return Error::unavailable(format!("cannot reach upstream: {reason}")),
+            Some(reason) => return reason.explain(),
             None => cause = current.source(),
         }
     }
@@ -347,8 +346,4 @@ fn describe(url: &Url, error: &legacy::Error) -> Error {
         return Error::unavailable("cannot make a secure connection to upstream");
     }
     Error::unavailable("upstream broke the connection")
-}
-
-fn forbidden_host() -> Error {
-    Error::new(ErrorKind::Rejected, "the address policy forbids the host that upstream leads to")
 }

@@ -53,7 +53,7 @@ pub struct Error {
 }
 
 /// The result of everything in this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An error of `kind`; of `text` only the first line is kept, without control characters, cut at [`MAX_TEXT`].

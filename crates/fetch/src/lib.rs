@@ -55,6 +55,7 @@ mod client;
 mod database;
 mod discover;
 mod error;
+mod git;
 mod info;
 mod origin;
 mod policy;
@@ -76,6 +77,10 @@ pub use client::{
 pub use database::Database;
 pub use discover::{Discovery, DiscoveryRules, Found, RepositoryUrl};
 pub use error::{Error, ErrorKind, MAX_TEXT, Result};
+pub use git::{
+    GitAccess, GitArchive, GitLimits, GitOptions, GitProgram, Remote, Repositories, Repository, Snapshot,
+    SshAccess,
+};
 pub use info::{Info, Origin};
 pub use origin::Base;
 pub use policy::Policy;

@@ -14,6 +14,7 @@ mod revision;
 mod tags;
 mod zip;
 
+pub(crate) use self::history::is_lower_hex;
 pub use self::history::{Archive, ArchivedFile, Commit, Entry, EntryKind, History, Oid, Refs, Tree};
 pub use self::place::Place;
 pub use self::resolver::{Contents, Resolver};

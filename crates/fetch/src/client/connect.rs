@@ -16,6 +16,7 @@ use tower_service::Service;
 
 use super::address::{is_allowed_when_named, is_global_unicast};
 use super::url::{Authority, Scheme, Url};
+use crate::error::{Error, ErrorKind};
 
 /// Longest wait for a name to resolve.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,6 +50,37 @@ impl Named {
         let usual = authority.scheme() == Scheme::Https && authority.port() == 443;
         if usual || self.contains(authority) { Ok(()) } else { Err(ConnectError::Refused) }
     }
+
+    /// Where `authority` is, if a connection may be made there.
+    async fn addresses(&self, authority: &Authority) -> Result<Vec<SocketAddr>, ConnectError> {
+        let addresses = match self.0.get(authority) {
+            Some(Some(address)) => vec![*address],
+            _ => resolve(authority.host(), authority.port()).await?,
+        };
+        all_allowed(addresses, self.contains(authority))
+    }
+
+    /// The addresses at which another program may be told to find `authority`: judged as this client judges its own.
+    ///
+    /// # Errors
+    /// The name does not resolve, or to where nobody must go; or it was placed at another port, which cannot be told.
+    pub(crate) async fn vet(&self, authority: &Authority) -> Result<Vec<IpAddr>, Error> {
+        let addresses = self.addresses(authority).await.map_err(|reason| reason.explain())?;
+        if addresses.iter().any(|address| address.port() != authority.port()) {
+            return Err(Error::unavailable("the host was placed at another port, where only HTTP clients find it"));
+        }
+        Ok(addresses.iter().take(MAX_ADDRESSES).map(SocketAddr::ip).collect())
+    }
+}
+
+/// The addresses at which another program may be told to find `host`, which the operator named.
+///
+/// # Errors
+/// The name does not resolve, or to where nobody must go.
+pub(crate) async fn vet_named_host(host: &str, port: u16) -> Result<Vec<IpAddr>, Error> {
+    let addresses = resolve(host, port).await.and_then(|addresses| all_allowed(addresses, true));
+    let addresses = addresses.map_err(|reason| reason.explain())?;
+    Ok(addresses.iter().take(MAX_ADDRESSES).map(SocketAddr::ip).collect())
 }
 
 /// Why there is no connection.
@@ -62,6 +94,22 @@ pub(super) enum ConnectError {
     Unreachable,
     #[error("connecting took too long")]
     Timeout,
+}
+
+impl ConnectError {
+    /// The same without the name of the host.
+    pub(super) fn explain(&self) -> Error {
+        match self {
+            Self::Refused => forbidden_host(),
+            Self::Timeout => Error::timeout("upstream does not accept connections"),
+            reason => Error::unavailable(format!("cannot reach upstream: {reason}")),
+        }
+    }
+}
+
+/// What is said of a host that the address policy refuses.
+pub(crate) fn forbidden_host() -> Error {
+    Error::new(ErrorKind::Rejected, "the address policy forbids the host that upstream leads to")
 }
 
 /// The connector below TLS.
@@ -80,15 +128,7 @@ impl Connector {
         let url = Url::parse(&uri.to_string()).ok_or(ConnectError::Refused)?;
         let authority = url.authority();
         self.named.check(authority)?;
-        let named = self.named.contains(authority);
-        let addresses = match self.named.0.get(authority) {
-            Some(Some(address)) => vec![*address],
-            _ => resolve(authority).await?,
-        };
-        // One forbidden answer condemns the name: which of its addresses is used must not depend on luck.
-        if !addresses.iter().all(|address| is_allowed(*address, named)) {
-            return Err(ConnectError::Refused);
-        }
+        let addresses = self.named.addresses(authority).await?;
         timeout(self.timeout, first_connection(&addresses)).await.map_err(|_| ConnectError::Timeout)?
     }
 }
@@ -112,11 +152,17 @@ fn is_allowed(address: SocketAddr, named: bool) -> bool {
     if named { is_allowed_when_named(address.ip()) } else { !scoped && is_global_unicast(address.ip()) }
 }
 
-async fn resolve(authority: &Authority) -> Result<Vec<SocketAddr>, ConnectError> {
-    if let Ok(ip) = authority.host().parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, authority.port())]);
+/// One forbidden answer condemns the name: which of its addresses is used must not depend on luck.
+fn all_allowed(addresses: Vec<SocketAddr>, named: bool) -> Result<Vec<SocketAddr>, ConnectError> {
+    let allowed = addresses.iter().all(|address| is_allowed(*address, named));
+    if allowed { Ok(addresses) } else { Err(ConnectError::Refused) }
+}
+
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let lookup = lookup_host((authority.host(), authority.port()));
+    let lookup = lookup_host((host, port));
     let addresses = timeout(RESOLVE_TIMEOUT, lookup).await.map_err(|_| ConnectError::Timeout)?;
     let mut addresses: Vec<_> = addresses.map_err(|_| ConnectError::Unresolved)?.collect();
     addresses.dedup();

@@ -28,6 +28,8 @@ pub enum Purpose {
     Discovery,
     /// A version that is published elsewhere.
     Publish,
+    /// The references of a repository, or its commits: a conversation that git has, one record for all of it.
+    Repository,
 }
 
 impl fmt::Display for Purpose {
@@ -41,6 +43,7 @@ impl fmt::Display for Purpose {
             Self::Database => "sumdb",
             Self::Discovery => "go-import",
             Self::Publish => "publish",
+            Self::Repository => "git",
         })
     }
 }
@@ -48,7 +51,7 @@ impl fmt::Display for Purpose {
 /// One request that was sent, recorded when its answer was read or given up. Every redirect is a request of its own.
 #[derive(Clone, Debug)]
 pub struct Egress {
-    /// Always `GET` so far.
+    /// `GET`, or `GIT` for all that git says to a repository in one go.
     pub method: &'static str,
     /// Scheme, host and port.
     pub host: String,
@@ -58,7 +61,7 @@ pub struct Egress {
     pub purpose: Purpose,
     /// The status of the answer, if one came.
     pub status: Option<u16>,
-    /// Bytes of the body that were read.
+    /// Bytes of the body that were read; 0 where git reads it.
     pub bytes: u64,
     /// From asking for a connection to the last byte read.
     pub duration: Duration,

@@ -1,0 +1,268 @@
+//! The one place that starts git: nothing of the server's environment, limits set by the kernel, a bounded number at once.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::process::Command;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::running::{Exit, Running};
+use super::settings::{Access, environment};
+use crate::error::{Error, Result};
+
+/// The oldest git that can be fenced: the first that connects where it is told (`http.curloptResolve`).
+const OLDEST_GIT: (u32, u32) = (2, 37);
+
+/// What one git process may use.
+#[derive(Clone, Debug)]
+pub struct GitLimits {
+    /// Longest time for one run of git, from its start.
+    pub deadline: Duration,
+    /// Largest file that it may write, in bytes; a larger pack is refused.
+    pub file_bytes: u64,
+    /// Most processor time of one process, in seconds.
+    pub cpu_seconds: u64,
+    /// Most address space of one process, in bytes. Packs are mapped into it.
+    pub memory_bytes: u64,
+    /// Most processes and threads of this program's user, this program's own included, for git to start another.
+    pub processes: u64,
+    /// Most that may come out of one archive, in bytes.
+    pub archive_bytes: u64,
+    /// Most conversations with repositories at once; further ones wait.
+    pub network: usize,
+    /// Most readers of cached repositories at once; further ones wait.
+    pub local: usize,
+}
+
+impl Default for GitLimits {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(120),
+            file_bytes: 1 << 30,
+            cpu_seconds: 240,
+            memory_bytes: 4 << 30,
+            processes: 4096,
+            archive_bytes: 2 << 30,
+            network: 4,
+            local: 8,
+        }
+    }
+}
+
+/// Which git is run, and how.
+#[derive(Clone, Debug)]
+pub struct GitProgram {
+    /// Where programs are looked for, as in the variable `PATH`: `git`, `prlimit`, and `ssh` where it is used.
+    pub path: OsString,
+    /// What each process may use.
+    pub limits: GitLimits,
+}
+
+impl Default for GitProgram {
+    fn default() -> Self {
+        Self { path: "/usr/local/bin:/usr/bin:/bin".into(), limits: GitLimits::default() }
+    }
+}
+
+/// Starts git.
+pub(super) struct Fence {
+    git: PathBuf,
+    /// Sets the limits before git begins; `None` where it is not installed.
+    prlimit: Option<PathBuf>,
+    program: GitProgram,
+    /// A directory in which nothing is, so that nothing is found from there.
+    idle: PathBuf,
+    network: Arc<Semaphore>,
+    local: Arc<Semaphore>,
+}
+
+/// One run of git.
+pub(super) struct Job<'a> {
+    /// Its arguments. Whatever comes from elsewhere was parsed before, or stands behind `--end-of-options`.
+    pub(super) args: &'a [&'a str],
+    /// The repository; `None` where none is needed.
+    pub(super) git_dir: Option<&'a Path>,
+    /// What it reads.
+    pub(super) stdin: Bytes,
+    /// Most that it may print, in bytes.
+    pub(super) max_stdout: u64,
+    /// Whom it may talk to; `None`: nobody.
+    pub(super) access: Option<&'a Access>,
+}
+
+impl<'a> Job<'a> {
+    /// A run on `git_dir` that talks to nobody and prints at most a mebibyte.
+    pub(super) fn local(git_dir: &'a Path, args: &'a [&'a str]) -> Self {
+        Self { args, git_dir: Some(git_dir), stdin: Bytes::new(), max_stdout: 1 << 20, access: None }
+    }
+}
+
+impl Fence {
+    /// Finds git and what limits it; `idle` is an empty directory.
+    ///
+    /// # Errors
+    /// There is no git, or one too old to be fenced.
+    pub(super) async fn open(program: GitProgram, idle: &Path) -> Result<Self> {
+        let git = find("git", &program)
+            .ok_or_else(|| Error::unavailable("git is not installed: repositories cannot be read"))?;
+        let prlimit = find("prlimit", &program);
+        if prlimit.is_none() {
+            tracing::warn!(
+                "prlimit (of util-linux) is not installed: git runs without limits of file size, processor time, \
+                 memory and processes; only its deadline and the bounds on its output hold"
+            );
+        }
+        let (network, local) = (program.limits.network, program.limits.local);
+        let fence = Self {
+            git,
+            prlimit,
+            program,
+            idle: idle.to_owned(),
+            network: Arc::new(Semaphore::new(network.min(Semaphore::MAX_PERMITS))),
+            local: Arc::new(Semaphore::new(local.min(Semaphore::MAX_PERMITS))),
+        };
+        fence.check_version().await?;
+        Ok(fence)
+    }
+
+    /// Whether the kernel limits what git uses.
+    pub(super) fn is_limited(&self) -> bool {
+        self.prlimit.is_some()
+    }
+
+    pub(super) fn limits(&self) -> &GitLimits {
+        &self.program.limits
+    }
+
+    /// Starts git and leaves its output to be read as it comes.
+    ///
+    /// # Errors
+    /// No place becomes free in time, or it cannot be started.
+    pub(super) async fn start(&self, job: Job<'_>) -> Result<Running> {
+        let place = self.place(job.access.is_some()).await?;
+        let mut command = self.command();
+        command
+            .args(job.args)
+            .current_dir(&self.idle)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .env_clear()
+            .env("PATH", &self.program.path)
+            .envs(environment(job.access));
+        // Where no repository is meant, none must be found.
+        command.env("GIT_DIR", job.git_dir.unwrap_or(Path::new("/nonexistent")));
+        let child = command.spawn().map_err(|error| {
+            tracing::error!(%error, "cannot start git");
+            Error::unavailable("git cannot be started")
+        })?;
+        Running::new(child, job.stdin, (job.max_stdout, self.program.limits.deadline), place)
+    }
+
+    /// Runs git to its end.
+    ///
+    /// # Errors
+    /// As [`Fence::start`]; it prints too much, or does not end in time. How it ended is the caller's to judge.
+    pub(super) async fn output(&self, job: Job<'_>) -> Result<(Exit, Vec<u8>)> {
+        let mut running = self.start(job).await?;
+        let mut output = Vec::new();
+        while let Some(chunk) = running.chunk().await? {
+            output.extend_from_slice(&chunk);
+        }
+        Ok((running.finish().await?, output))
+    }
+
+    async fn place(&self, network: bool) -> Result<OwnedSemaphorePermit> {
+        let places = if network { &self.network } else { &self.local };
+        let place = timeout(self.program.limits.deadline, places.clone().acquire_owned()).await;
+        place
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| Error::unavailable("too many repositories are being read, try again"))
+    }
+
+    /// git below `prlimit`, which becomes git: there is no process between.
+    fn command(&self) -> Command {
+        let Some(prlimit) = &self.prlimit else { return Command::new(&self.git) };
+        let limits = &self.program.limits;
+        let mut command = Command::new(prlimit);
+        command
+            .arg("--core=0")
+            .arg(format!("--fsize={}", limits.file_bytes))
+            .arg(format!("--cpu={}", limits.cpu_seconds))
+            .arg(format!("--as={}", limits.memory_bytes))
+            .arg(format!("--nproc={}", limits.processes))
+            .arg("--")
+            .arg(&self.git);
+        command
+    }
+
+    async fn check_version(&self) -> Result<()> {
+        let job =
+            Job { args: &["version"], git_dir: None, stdin: Bytes::new(), max_stdout: 4096, access: None };
+        let (exit, output) = self.output(job).await?;
+        let version = parse_version(&output).filter(|_| exit.is_success());
+        match version {
+            Some(version) if version >= OLDEST_GIT => Ok(()),
+            Some((major, minor)) => {
+                let (oldest_major, oldest_minor) = OLDEST_GIT;
+                Err(Error::unavailable(format!(
+                    "git {major}.{minor} is too old: {oldest_major}.{oldest_minor} is the first that can be fenced"
+                )))
+            }
+            None => {
+                tracing::error!(stderr = exit.stderr(), "git version");
+                Err(Error::unavailable("git does not say its version"))
+            }
+        }
+    }
+}
+
+/// The first executable of this name on the program's path. Relative elements would depend on where this runs.
+fn find(name: &str, program: &GitProgram) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let is_program = |path: &PathBuf| {
+        std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    let directories = std::env::split_paths(&program.path).filter(|directory| directory.is_absolute());
+    directories.map(|directory| directory.join(name)).find(is_program)
+}
+
+/// Major and minor of `git version 2.39.5 (and more)`.
+fn parse_version(output: &[u8]) -> Option<(u32, u32)> {
+    let text = std::str::from_utf8(output).ok()?;
+    let mut numbers = text.strip_prefix("git version ")?.split('.');
+    let minor = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    Some((numbers.next()?.parse().ok()?, minor(numbers.next()?)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_parse() {
+        for (text, version) in [
+            ("git version 2.39.5\n", Some((2, 39))),
+            ("git version 2.50.1 (Apple Git-155)\n", Some((2, 50))),
+            ("git version 2.45\n", Some((2, 45))),
+            ("git version 2\n", None),
+            ("got version 2.1\n", None),
+        ] {
+            assert_eq!(parse_version(text.as_bytes()), version, "{text}");
+        }
+    }
+
+    #[test]
+    fn programs_are_found_on_absolute_paths_only() {
+        let at = |path: &str| find("sh", &GitProgram { path: path.into(), ..GitProgram::default() });
+        assert_eq!(at("/nonexistent:/bin"), Some("/bin/sh".into()));
+        assert_eq!(at("bin:../../../../../../bin"), None);
+    }
+}
