@@ -53,6 +53,7 @@ mod cache;
 mod chain;
 mod client;
 mod database;
+mod direct;
 mod discover;
 mod error;
 mod git;
@@ -75,6 +76,7 @@ pub use client::{
     Purpose, Request, Response, Scheme, Unobserved, Url,
 };
 pub use database::Database;
+pub use direct::{Direct, DirectParts, RepositoryMap, Whereabouts};
 pub use discover::{Discovery, DiscoveryRules, Found, RepositoryUrl};
 pub use error::{Error, ErrorKind, MAX_TEXT, Result};
 pub use git::{

@@ -1,6 +1,8 @@
 //! Configuration: one table of settings, read from flags, `QUIPU_…` variables, a TOML file and, for `[go]`, from
 //! the go command's own environment variables; the first of these that says something wins.
 
+mod sources;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -11,14 +13,17 @@ use quipu_module::Patterns;
 use quipu_server::Rules;
 use serde::{Deserialize, Serialize};
 
-/// Declares one table of settings: every field optional, the same in flags, environment and file. Makes `or`, which
-/// fills what is unset from a lower layer, and `tell`, which lists what is set.
+pub(crate) use self::sources::{CredentialRule, RepositoryRule, SourceRule};
+
+/// Declares one table of settings: every field optional, the same in flags, environment and file; lists of tables are
+/// in the file alone. Makes `or`, which fills what is unset from a lower layer, and `tell`, which lists what is set.
 macro_rules! table {
     (
         $(#[$meta:meta])* $name:ident {
             $($(#[doc = $doc:literal])* $field:ident : $type:ty, $flag:literal, $var:literal, $key:literal;)*
         }
         $(sections { $($section:ident : $table:ident, $heading:literal;)* })?
+        $(lists { $($(#[doc = $list_doc:literal])* $list:ident : $item:ty, $list_key:literal;)* })?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Default, clap::Args, Deserialize, Serialize)]
@@ -35,6 +40,12 @@ macro_rules! table {
                 #[command(flatten, next_help_heading = $heading)]
                 pub(crate) $section: $table,
             )*)?
+            $($(
+                $(#[doc = $list_doc])*
+                #[arg(skip)]
+                #[serde(rename = $list_key, skip_serializing_if = "Vec::is_empty")]
+                pub(crate) $list: Vec<$item>,
+            )*)?
         }
 
         impl $name {
@@ -43,6 +54,7 @@ macro_rules! table {
                 Self {
                     $($field: self.$field.or(below.$field),)*
                     $($($section: self.$section.or(below.$section),)*)?
+                    $($($list: if self.$list.is_empty() { below.$list } else { self.$list },)*)?
                 }
             }
 
@@ -127,6 +139,19 @@ table! {
 }
 
 table! {
+    /// `[direct]`: fetching from repositories.
+    Direct {
+        /// Hosts that may be anywhere, also in private networks: host[:port] entries separated by commas. Hosts without
+        /// wildcards in GOPRIVATE, in sources and in credentials are always among them
+        hosts: String, "direct-hosts", "QUIPU_DIRECT_HOSTS", "hosts";
+        /// Fetch from Mercurial, Subversion, Fossil and Bazaar through the installed go command [default: false]
+        commands: bool, "direct-commands", "QUIPU_DIRECT_COMMANDS", "commands";
+        /// Disk space for copies of repositories, in MiB [default: 10240]
+        cache_mib: u64, "direct-cache-mib", "QUIPU_DIRECT_CACHE_MIB", "cache_mib";
+    }
+}
+
+table! {
     /// `[limits]`: how much at once.
     Limits {
         /// Connections at once [default: 10000]
@@ -197,8 +222,17 @@ table! {
         access: Access, "Access";
         publish: Publish, "Publishing";
         tls: Tls, "TLS";
+        direct: Direct, "Fetching from repositories";
         limits: Limits, "Limits";
         output: Output, "Output";
+    }
+    lists {
+        /// `[[source]]`: where modules of some paths come from. The first whose pattern matches counts.
+        sources: SourceRule, "source";
+        /// `[[repository]]`: where repositories are, so that no discovery is needed. The first that matches counts.
+        repositories: RepositoryRule, "repository";
+        /// `[[credential]]`: what private repositories are reached with.
+        credentials: CredentialRule, "credential";
     }
 }
 
@@ -300,7 +334,11 @@ impl Config {
     }
 }
 
-fn patterns(key: &str, list: &str) -> Result<Patterns> {
+/// A list of patterns, all of which must be good ones.
+///
+/// # Errors
+/// One is malformed: it would protect nothing.
+pub(crate) fn patterns(key: &str, list: &str) -> Result<Patterns> {
     let patterns = Patterns::new(list);
     match patterns.malformed() {
         [] => Ok(patterns),

@@ -36,6 +36,11 @@ impl DataDir {
         self.0.join("modules")
     }
 
+    /// Copies of repositories, which can be had again.
+    pub(crate) fn repositories(&self) -> PathBuf {
+        self.0.join("repositories")
+    }
+
     /// What is kept of another checksum database.
     pub(crate) fn sumdb(&self, name: &str) -> PathBuf {
         self.0.join("sumdb").join(name)

@@ -15,6 +15,7 @@ mod remote;
 mod replay;
 mod restore;
 mod serve;
+mod sources;
 mod status;
 mod token;
 mod upstream;

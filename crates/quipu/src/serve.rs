@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use quipu_fetch::{Cache, CacheOptions, Chain};
+use quipu_fetch::{Cache, CacheOptions};
 use quipu_ledger::{Guarded, Ledger, OpenError, OpenOptions, RealDisk, SealError, Vouch, read_identity};
 use quipu_module::SumDatabase;
 use quipu_note::{SignerKey, VerifierKey};
@@ -25,6 +25,7 @@ use crate::config::{self, Config};
 use crate::keys::{self, DataDir};
 use crate::logging;
 use crate::output::tell;
+use crate::sources;
 use crate::upstream::{Myself, Upstream};
 
 const MIB: u64 = 1 << 20;
@@ -60,7 +61,7 @@ async fn serve(config: &Config) -> Result<()> {
     let access = access(config, &data, tls.is_some(), &listener)?;
     let audit = access.audit().clone();
     let served = Served { verifier: &verifier, url: &url, metrics, access };
-    let app = assemble(config, &data, &ledger, served)?;
+    let app = assemble(config, &data, &ledger, served).await?;
     tell(exports(&url, &verifier))?;
     info!(listen = %listener.local_addr()?, records = ledger.head().size(), data = %data.path().display(), "serving");
     let options = ListenOptions {
@@ -217,7 +218,7 @@ struct Served<'a> {
     access: Access,
 }
 
-fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Served<'_>) -> Result<App> {
+async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Served<'_>) -> Result<App> {
     let name = served.verifier.name().to_string();
     let instance = format!("{name}-{}", served.verifier.id());
     let myself = Myself { name: &name, instance: &instance, urls: own_urls(config, served.url) };
@@ -227,8 +228,7 @@ fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Served<'_>
         others.push(Other { name: database.name().to_owned(), client: upstream.verifier(database, data)? });
     }
     let admission = Admission::new(ledger.clone(), vouching(config, data, &upstream, &others));
-    let chain = Chain::new(&upstream.proxies, &upstream.client, &upstream.policy, None)
-        .map_err(|e| anyhow!("GOPROXY: {e}"))?;
+    let sources = sources::modules(config, data, &upstream).await?;
     let least = config.set.limits.free_mib.unwrap_or(512) * MIB;
     let options = CacheOptions {
         owner: served.verifier.to_string(),
@@ -236,7 +236,7 @@ fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Served<'_>
         published: config.published()?,
         ..CacheOptions::default()
     };
-    let modules = Cache::open_root(&data.modules(), Arc::new(chain), admission.admit(), options)
+    let modules = Cache::open_root(&data.modules(), sources, admission.admit(), options)
         .with_context(|| format!("cannot use the module cache {}", data.modules().display()))?;
     tokio::spawn(recover(modules.clone()));
     let Served { verifier, url, metrics, access } = served;

@@ -10,8 +10,9 @@ use quipu_server::Reached;
 use quipu_verify as verify;
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, Go};
+use crate::config::{Config, Go, Settings};
 use crate::keys::DataDir;
+use crate::sources;
 
 /// What leads outside.
 pub(crate) struct Upstream {
@@ -42,7 +43,11 @@ impl Upstream {
         let proxies = proxies(go, myself)?;
         let database = database(go, myself)?;
         let others = others(config)?;
-        let named = named(&proxies, database.iter().chain(&others))?;
+        let mut named = named(&proxies, database.iter().chain(&others))?;
+        for host in sources::hosts(&config.set)? {
+            info!(%host, "may be fetched from, wherever it is");
+            named.insert(host);
+        }
         let client = Client::new(ClientOptions {
             instance: myself.instance.to_owned(),
             named,
@@ -51,7 +56,7 @@ impl Upstream {
             ..ClientOptions::default()
         })
         .map_err(|e| anyhow!("the outbound client cannot be set up: {e}"))?;
-        let policy = policy(go).publishing(config.published()?);
+        let policy = policy(&config.set).publishing(config.published()?);
         Ok(Self { client, proxies, policy: Arc::new(policy), database, others })
     }
 
@@ -111,8 +116,8 @@ fn proxies(go: &Go, myself: &Myself<'_>) -> Result<Vec<ProxyEntry>> {
         warn!(entry = ?entry.target, "GOPROXY names this server itself: that entry is left out. If these are the exports \
                this server printed, unset them where the server is started");
     }
-    if !entries.iter().any(|entry| matches!(entry.target, ProxyTarget::Url(_))) {
-        warn!("no upstream: GOPROXY leads to no proxy. Only what is stored is served");
+    if entries.is_empty() {
+        warn!("no upstream: GOPROXY leads nowhere. Only what is stored is served");
     }
     Ok(entries)
 }
@@ -166,12 +171,25 @@ fn others(config: &Config) -> Result<Vec<SumDatabase>> {
     Ok(others)
 }
 
-/// GONOPROXY and GONOSUMDB, each GOPRIVATE unless set; private modules are neither proxied nor looked up.
-fn policy(go: &Go) -> Policy {
-    let private = go.goprivate.clone().unwrap_or_default();
-    let or_private = |list: &Option<String>| list.clone().unwrap_or_else(|| private.clone());
-    let (no_proxy, no_sumdb) =
-        (Patterns::new(&or_private(&go.gonoproxy)), Patterns::new(&or_private(&go.gonosumdb)));
+/// What is asked of no proxy: GONOPROXY, which is GOPRIVATE unless set, and what the settings have another source for.
+pub(crate) fn no_proxy(set: &Settings) -> Patterns {
+    listed(set, set.go.gonoproxy.as_ref())
+}
+
+/// What is private: GOPRIVATE, and what the settings have another source for.
+pub(crate) fn private(set: &Settings) -> Patterns {
+    listed(set, None)
+}
+
+fn listed(set: &Settings, list: Option<&String>) -> Patterns {
+    let sources = set.sources.iter().filter(|rule| !rule.public).map(|rule| rule.pattern.as_str());
+    let list = list.or(set.go.goprivate.as_ref()).map(String::as_str);
+    Patterns::new(&list.into_iter().chain(sources).collect::<Vec<_>>().join(","))
+}
+
+/// Private modules are neither asked of proxies nor looked up, unless GONOPROXY and GONOSUMDB say otherwise.
+fn policy(set: &Settings) -> Policy {
+    let (no_proxy, no_sumdb) = (no_proxy(set), listed(set, set.go.gonosumdb.as_ref()));
     for pattern in no_proxy.malformed().iter().chain(no_sumdb.malformed()) {
         warn!(pattern, "malformed pattern in GOPRIVATE, GONOPROXY or GONOSUMDB: it matches nothing");
     }
@@ -179,7 +197,7 @@ fn policy(go: &Go) -> Policy {
 }
 
 /// Counts and logs what leaves this machine.
-struct Counting;
+pub(crate) struct Counting;
 
 impl Observe for Counting {
     fn egress(&self, record: &Egress) {

@@ -67,7 +67,7 @@ enum Standing {
     Logged(Found),
     /// The upstream database says that there is no such thing.
     Absent(String),
-    /// Nobody else vouches: what is fetched first counts.
+    /// Nobody else vouches, as for what is private: what is fetched first counts.
     Ours,
 }
 
@@ -106,9 +106,6 @@ impl Records {
         if self.vouching.policy.is_published(module.path()) {
             let text = format!("{module}: was not published here, and is not asked of anybody else");
             return Ok(Standing::Absent(text));
-        }
-        if self.vouching.policy.is_private(module.path()) {
-            return Err(LookupError::Forbidden(private(module)));
         }
         let upstream = match &self.vouching.upstream {
             Some(upstream) if !self.vouching.policy.is_unverified(module.path()) => upstream,
@@ -348,13 +345,6 @@ fn utf8(bytes: &[u8]) -> String {
 /// The prefix of a record's text that is unique in the log.
 fn key(module: &ModuleVersion) -> String {
     format!("{} {} ", module.path(), module.version())
-}
-
-fn private(module: &ModuleVersion) -> String {
-    format!(
-        "{module}: matches this server's private patterns, and private modules cannot be fetched yet: \
-         only what is already in its cache is served"
-    )
 }
 
 fn kind(error: &verify::Error) -> &'static str {

@@ -67,7 +67,9 @@ impl Named {
     pub(crate) async fn vet(&self, authority: &Authority) -> Result<Vec<IpAddr>, Error> {
         let addresses = self.addresses(authority).await.map_err(|reason| reason.explain())?;
         if addresses.iter().any(|address| address.port() != authority.port()) {
-            return Err(Error::unavailable("the host was placed at another port, where only HTTP clients find it"));
+            return Err(Error::unavailable(
+                "the host was placed at another port, where only HTTP clients find it",
+            ));
         }
         Ok(addresses.iter().take(MAX_ADDRESSES).map(SocketAddr::ip).collect())
     }

@@ -177,13 +177,18 @@ impl Credentials {
     /// Returns `None` where they would cross a network in clear text (neither `https` nor a loopback host) or are
     /// not properly encoded.
     pub fn basic(authority: &Authority, userinfo: &str) -> Option<Self> {
+        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+        Self::login(authority, &decode_percent(user)?, &decode_percent(password)?)
+    }
+
+    /// Basic credentials of a user name and a password (or token) as they are.
+    ///
+    /// Returns `None` where they would cross a network in clear text: neither `https` nor a loopback host.
+    pub fn login(authority: &Authority, user: &[u8], password: &[u8]) -> Option<Self> {
         if authority.scheme != Scheme::Https && !authority.is_loopback() {
             return None;
         }
-        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-        let mut pair = decode_percent(user)?;
-        pair.push(b':');
-        pair.extend(decode_percent(password)?);
+        let pair = [user, b":", password].concat();
         let mut header = http::HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()?;
         header.set_sensitive(true);
         Some(Self { authority: authority.clone(), header })

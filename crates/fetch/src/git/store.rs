@@ -17,7 +17,7 @@ use super::remote::{GitAccess, Remote};
 use super::repository::{Repository, Shared, lock};
 use crate::client::{Observe, Unobserved};
 use crate::error::Result;
-use crate::staged::blocking;
+use crate::staged::{blocking, disk_error};
 
 /// Most repositories of which references are remembered.
 const MAX_OPEN: usize = 1024;
@@ -67,6 +67,8 @@ impl Repositories {
     /// # Errors
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable): there is no git or one older than 2.37, or the disk fails.
     pub async fn open(root: &Path, options: GitOptions) -> Result<Self> {
+        // git is started in a directory of its own, from which a relative path would lead elsewhere.
+        let root = &std::path::absolute(root).map_err(|error| disk_error(&error))?;
         let idle = root.join("idle");
         let found = blocking({
             let (root, idle) = (root.to_owned(), idle.clone());

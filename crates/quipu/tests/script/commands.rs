@@ -7,6 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use crate::forge::Forge;
 use crate::http::{self, Answer};
 use crate::modules;
 use crate::story::Story;
@@ -21,6 +22,8 @@ impl Story {
         match (name, args) {
             ("needs", ["live"]) => self.needs_live(),
             ("upstream", args) => self.upstream_command(args),
+            ("forge", args) => self.forge_command(args),
+            ("commit", [repository, directory, tags @ ..]) => self.commit(repository, directory, tags),
             ("quipu", args) => self.quipu_command(args),
             ("env", [pair]) => set(&mut self.go_env, pair),
             ("go", args) => self.exec("go", args),
@@ -40,6 +43,7 @@ impl Story {
             ("exists", [file]) => Ok(self.path(file).exists()),
             ("files", [directory, text]) => Ok(files(&self.path(directory)).iter().any(|f| f.contains(text))),
             ("cmp", [one, other]) => Ok(self.text(one)? == self.text(other)?),
+            ("fill", [file]) => self.fill(file),
             ("copy", [from, to]) => self.shell("cp", &["-a", from, to]),
             ("remove", [path]) => self.shell("rm", &["-r", path]),
             ("var", [name, what, nth]) => self.var(name, what, number(nth)?),
@@ -79,6 +83,43 @@ impl Story {
             }
             _ => return Err(format!("no such command: upstream {}", args.join(" "))),
         }
+        Ok(true)
+    }
+
+    fn forge_command(&mut self, args: &[&str]) -> Held {
+        match args {
+            ["start"] => {
+                let forge = Forge::start(&self.path("forge"));
+                self.vars.insert("FORGE".to_owned(), forge.url.clone());
+                self.forge = Some(forge);
+            }
+            ["lock", repository, userinfo] => self.forge()?.lock(repository, userinfo),
+            ["forget"] => self.forge()?.forget(),
+            ["asked", text] => return Ok(self.forge()?.asked().iter().any(|asked| asked.contains(text))),
+            ["asked", text, times] => {
+                let asked = self.forge()?.asked();
+                return Ok(
+                    asked.iter().filter(|asked| asked.contains(text)).count() == number::<usize>(times)?
+                );
+            }
+            _ => return Err(format!("no such command: forge {}", args.join(" "))),
+        }
+        Ok(true)
+    }
+
+    /// Makes the files in a directory the next commit on `main` of a repository of the forge, with these tags.
+    fn commit(&mut self, repository: &str, directory: &str, tags: &[&str]) -> Held {
+        let bare = self.path("forge").join(repository).display().to_string();
+        if !Path::new(&bare).exists() {
+            self.shell("git", &["init", "--quiet", "--bare", "--initial-branch=main", &bare])?;
+        }
+        let files = self.path(directory).display().to_string();
+        let git =
+            ["--git-dir", &bare, "--work-tree", &files, "-c", "user.name=A", "-c", "user.email=a@corp.test"];
+        let run = |story: &mut Self, args: &[&str]| story.shell("git", &[&git[..], args].concat());
+        run(self, &["add", "--all"])?;
+        run(self, &["commit", "--quiet", "--allow-empty", "--message", "next"])?;
+        tags.iter().try_for_each(|tag| run(self, &["tag", "--force", tag]).map(drop))?;
         Ok(true)
     }
 
@@ -190,6 +231,15 @@ impl Story {
     fn save(&mut self, what: &str, file: &str) -> Held {
         let bytes = if what == "body" { self.answer.body.clone() } else { self.text(what)?.into_bytes() };
         fs::write(self.path(file), bytes).map_err(|e| format!("{file}: {e}"))?;
+        Ok(true)
+    }
+
+    /// Puts into a file what the story knows, where `$NAME` stands.
+    fn fill(&mut self, file: &str) -> Held {
+        let text = self.text(file)?;
+        let filled =
+            self.vars.iter().fold(text, |text, (name, value)| text.replace(&format!("${name}"), value));
+        fs::write(self.path(file), filled).map_err(|e| format!("{file}: {e}"))?;
         Ok(true)
     }
 

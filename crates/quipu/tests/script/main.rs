@@ -8,6 +8,7 @@
 mod archive;
 mod commands;
 mod database;
+mod forge;
 mod http;
 mod modules;
 mod program;
@@ -69,6 +70,7 @@ stories! {
     passthrough
     prefer
     private_patterns
+    repository
     restart
     restored_data
     retracted

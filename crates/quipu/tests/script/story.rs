@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::archive::Archive;
+use crate::forge::Forge;
 use crate::http::Answer;
 use crate::program::{Ended, Server, command, run};
 use crate::upstream::Upstream;
@@ -24,6 +25,7 @@ pub(crate) struct Story {
     pub(crate) go_env: BTreeMap<String, String>,
     pub(crate) server_env: BTreeMap<String, String>,
     pub(crate) upstream: Option<Upstream>,
+    pub(crate) forge: Option<Forge>,
     pub(crate) server: Option<Server>,
     pub(crate) last: Ended,
     pub(crate) answer: Answer,
@@ -92,6 +94,7 @@ impl Story {
             go_env,
             server_env,
             upstream: None,
+            forge: None,
             server: None,
             last: Ended::default(),
             answer: Answer::default(),
@@ -165,6 +168,10 @@ impl Story {
 
     pub(crate) fn upstream(&self) -> Result<&Upstream, String> {
         self.upstream.as_ref().ok_or_else(|| "no upstream runs".to_owned())
+    }
+
+    pub(crate) fn forge(&self) -> Result<&Forge, String> {
+        self.forge.as_ref().ok_or_else(|| "no forge runs".to_owned())
     }
 
     /// Runs a program in the story's place with the go command's environment; whether it succeeded.

@@ -1,0 +1,231 @@
+//! Modules straight from where they are developed: what `direct` means in GOPROXY.
+
+mod map;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quipu_module::{ModulePath, ModuleVersion, Patterns, Query, Vcs, Version};
+
+use crate::client::Client;
+use crate::discover::{Discovery, Found};
+use crate::error::{Error, ErrorKind, Result};
+use crate::git::{Remote, Repositories, Repository};
+use crate::info::Info;
+use crate::origin::Base;
+use crate::policy::Policy;
+use crate::proxy::Proxy;
+use crate::staged::Staged;
+use crate::upstream::{BoxFuture, Upstream};
+use crate::vcs::{History as _, Place, Resolver, write_zip};
+
+pub use map::RepositoryMap;
+
+/// What a [`Direct`] is made of.
+pub struct DirectParts {
+    /// Repositories that the operator named; they are not looked for.
+    pub map: RepositoryMap,
+    /// Finds all others.
+    pub discovery: Arc<Discovery>,
+    /// GOINSECURE: modules whose repositories are spoken to without TLS, or without checking certificates.
+    pub insecure: Patterns,
+    /// Git repositories, by the modules for which they are read so: with which credentials, for example. The first that
+    /// matches counts.
+    pub git: Vec<(Patterns, Repositories)>,
+    /// For the module proxies that discovery leads to.
+    pub client: Client,
+    /// For all other kinds of version control, if they are allowed.
+    pub command: Option<Arc<dyn Upstream>>,
+}
+
+/// Modules from the repositories that their paths lead to, as the `go` command fetches them where GOPROXY is `direct`.
+pub struct Direct {
+    parts: DirectParts,
+}
+
+/// Where a module is developed. Prints for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// The kind of version control.
+    pub vcs: Vcs,
+    /// The module path of the root of the repository.
+    pub root: String,
+    /// The address, without credentials.
+    pub url: String,
+    /// The directory in the repository that `root` stands for; empty for its root.
+    pub subdir: String,
+    /// Whether the operator named it, so that nobody was asked.
+    pub is_named: bool,
+}
+
+impl fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} repository {} of {}", self.vcs, self.url, self.root)?;
+        if !self.subdir.is_empty() {
+            write!(f, ", directory {}", self.subdir)?;
+        }
+        f.write_str(if self.is_named { " (named in the configuration)" } else { " (found)" })
+    }
+}
+
+/// Who answers for a module.
+enum Home {
+    Git { repository: Repository, place: Place },
+    Other(Arc<dyn Upstream>),
+}
+
+impl Direct {
+    /// Puts it together.
+    pub fn new(parts: DirectParts) -> Self {
+        Self { parts }
+    }
+
+    /// Where the module `path` is developed. Whether there is such a module is not known yet.
+    ///
+    /// # Errors
+    /// As [`Discovery::find`].
+    pub async fn whereabouts(&self, path: &ModulePath) -> Result<Whereabouts> {
+        if let Some((root, url)) = self.parts.map.find(path) {
+            return Ok(Whereabouts { vcs: Vcs::Git, root, url, subdir: String::new(), is_named: true });
+        }
+        let found = self.parts.discovery.find(path).await?;
+        let url = self.choose(path, &found).await?;
+        Ok(Whereabouts { vcs: found.vcs, root: found.root, url, subdir: found.subdir, is_named: false })
+    }
+
+    /// Asks anew the next time, whatever was remembered about `path`: for those who were told of a change.
+    pub async fn forget(&self, path: &ModulePath) {
+        self.parts.discovery.forget(path);
+        if let Ok(Home::Git { repository, .. }) = self.home(path).await {
+            repository.refresh();
+        }
+    }
+
+    /// The first address that answers; if none does, what is wrong with the first.
+    async fn choose(&self, path: &ModulePath, found: &Found) -> Result<String> {
+        let mut urls = found.urls.iter();
+        let first = urls.next().ok_or_else(|| Error::not_found("no address of a repository"))?;
+        if found.urls.len() == 1 || found.vcs != Vcs::Git {
+            return Ok(first.as_str().to_owned());
+        }
+        let mut failure = None;
+        for url in &found.urls {
+            match self.reach(path, url.as_str()).await {
+                Ok(()) => return Ok(url.as_str().to_owned()),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        Err(failure.unwrap_or_else(|| Error::unavailable("no address of the repository answers")))
+    }
+
+    async fn reach(&self, path: &ModulePath, url: &str) -> Result<()> {
+        self.repository(path, url)?.snapshot().refs().await.map(drop)
+    }
+
+    fn repository(&self, path: &ModulePath, url: &str) -> Result<Repository> {
+        let remote = Remote::parse(url.strip_prefix("git+").unwrap_or(url))?;
+        let remote = if self.parts.insecure.matches(path) { remote.insecure() } else { remote };
+        let owner = self.parts.git.iter().find(|(patterns, _)| patterns.matches(path));
+        let (_, repositories) =
+            owner.ok_or_else(|| Error::unavailable("git repositories are not read here"))?;
+        repositories.repository(&remote)
+    }
+
+    async fn home(&self, path: &ModulePath) -> Result<Home> {
+        let at = self.whereabouts(path).await?;
+        match at.vcs {
+            Vcs::Git => {
+                let place = Place::git(path.clone(), &at.root, &at.subdir, &at.url)?;
+                Ok(Home::Git { repository: self.repository(path, &at.url)?, place })
+            }
+            Vcs::Mod => {
+                let policy = Arc::new(Policy::within(Patterns::new(&at.root)));
+                Ok(Home::Other(Arc::new(Proxy::new(
+                    Base::parse(&at.url)?,
+                    self.parts.client.clone(),
+                    policy,
+                ))))
+            }
+            other => match &self.parts.command {
+                Some(command) => Ok(Home::Other(Arc::clone(command))),
+                None => Err(Error::not_found(format!(
+                    "{path}: is kept in {other}, which this server reads only where its operator allows it"
+                ))),
+            },
+        }
+    }
+
+    async fn list_of(&self, path: &ModulePath) -> Result<Vec<Version>> {
+        match self.home(path).await? {
+            Home::Git { repository, place } => Resolver::new(&repository.snapshot(), &place).list().await,
+            Home::Other(upstream) => upstream.list(path).await,
+        }
+    }
+
+    async fn info_of(&self, path: &ModulePath, query: &Query) -> Result<Info> {
+        match self.home(path).await? {
+            Home::Git { repository, place } => {
+                Resolver::new(&repository.snapshot(), &place).info(query.as_str()).await
+            }
+            Home::Other(upstream) => upstream.info(path, query).await,
+        }
+    }
+
+    async fn latest_of(&self, path: &ModulePath) -> Result<Info> {
+        match self.home(path).await? {
+            Home::Git { repository, place } => Resolver::new(&repository.snapshot(), &place).latest().await,
+            Home::Other(upstream) => upstream.latest(path).await,
+        }
+    }
+
+    async fn go_mod_of(&self, version: &ModuleVersion) -> Result<Bytes> {
+        match self.home(version.path()).await? {
+            Home::Git { repository, place } => {
+                Resolver::new(&repository.snapshot(), &place).go_mod(version.version()).await
+            }
+            Home::Other(upstream) => upstream.go_mod(version).await,
+        }
+    }
+
+    async fn zip_of(&self, version: &ModuleVersion, zip: &mut Staged) -> Result<()> {
+        match self.home(version.path()).await? {
+            Home::Git { repository, place } => {
+                let snapshot = repository.snapshot();
+                let contents = Resolver::new(&snapshot, &place).contents(version.version()).await?;
+                write_zip(&snapshot, &contents, zip).await
+            }
+            Home::Other(upstream) => upstream.zip(version, zip).await,
+        }
+    }
+}
+
+/// A refusal to ask where a module is leaves open whether it exists, and no other place is asked for it.
+fn settled<T>(answer: Result<T>) -> Result<T> {
+    answer.map_err(|error| match error.kind() {
+        ErrorKind::Private => Error::new(ErrorKind::Forbidden, error.text()),
+        _ => error,
+    })
+}
+
+impl Upstream for Direct {
+    fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
+        Box::pin(async move { settled(self.list_of(path).await) })
+    }
+
+    fn info<'a>(&'a self, path: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Result<Info>> {
+        Box::pin(async move { settled(self.info_of(path, query).await) })
+    }
+
+    fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Info>> {
+        Box::pin(async move { settled(self.latest_of(path).await) })
+    }
+
+    fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
+        Box::pin(async move { settled(self.go_mod_of(version).await) })
+    }
+
+    fn zip<'a>(&'a self, version: &'a ModuleVersion, zip: &'a mut Staged) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { settled(self.zip_of(version, zip).await) })
+    }
+}

@@ -1,0 +1,209 @@
+//! The sources of modules: what is published here, repositories, proxies, in the order of the settings.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use quipu_fetch::{
+    Authority, Chain, Credentials, Direct, DirectParts, Discovery, DiscoveryRules, GitAccess, GitOptions,
+    Named, Nowhere, Policy, Repositories, RepositoryMap, Source, Sources, SshAccess, Upstream, Url,
+};
+use quipu_module::{Govcs, Patterns, ProxyList};
+use sha2::{Digest as _, Sha256};
+use tracing::warn;
+
+use crate::config::{Config, CredentialRule, Settings, patterns};
+use crate::keys::DataDir;
+use crate::upstream;
+
+const MIB: u64 = 1 << 20;
+
+/// Reads the settings and puts the sources together: everything that modules come from, as one.
+///
+/// # Errors
+/// A setting that is malformed, or a file that it names cannot be read.
+pub(crate) async fn modules(
+    config: &Config,
+    data: &DataDir,
+    outside: &upstream::Upstream,
+) -> Result<Arc<dyn Upstream>> {
+    let direct: Arc<dyn Upstream> = Arc::new(direct(config, data, outside).await?);
+    let mut first = vec![Source {
+        patterns: config.published()?,
+        upstream: Arc::new(Nowhere { why: "it was not published here, and is not asked of anybody else" }),
+    }];
+    for rule in &config.set.sources {
+        let patterns = patterns("[[source]] pattern", &rule.pattern)?;
+        let list = ProxyList::parse(&rule.from).map_err(|e| anyhow!("[[source]] {}: {e}", rule.pattern))?;
+        let policy = Arc::new(Policy::within(patterns.clone()));
+        let chain = Chain::new(list.entries(), &outside.client, &policy, Some(&direct))
+            .map_err(|e| anyhow!("[[source]] {}: {e}", rule.pattern))?;
+        first.push(Source { patterns, upstream: Arc::new(chain) });
+    }
+    first.push(Source { patterns: upstream::no_proxy(&config.set), upstream: Arc::clone(&direct) });
+    let rest = Chain::new(&outside.proxies, &outside.client, &outside.policy, Some(&direct))
+        .map_err(|e| anyhow!("GOPROXY: {e}"))?;
+    Ok(Arc::new(Sources::new(first, Arc::new(rest))))
+}
+
+async fn direct(config: &Config, data: &DataDir, outside: &upstream::Upstream) -> Result<Direct> {
+    let set = &config.set;
+    let insecure = Patterns::new(set.go.goinsecure.as_deref().unwrap_or_default());
+    let govcs = set.go.govcs.as_deref().unwrap_or_default();
+    let rules = DiscoveryRules {
+        within: Patterns::new("*"),
+        insecure: insecure.clone(),
+        private: upstream::private(set),
+        govcs: Govcs::parse(govcs).map_err(|e| anyhow!("GOVCS: {e}"))?,
+    };
+    let discovery = Arc::new(Discovery::new(outside.client.clone(), rules));
+    Ok(Direct::new(DirectParts {
+        map: repository_map(set)?,
+        discovery,
+        insecure,
+        git: repositories(config, data).await?,
+        client: outside.client.clone(),
+        command: None,
+    }))
+}
+
+fn repository_map(set: &Settings) -> Result<RepositoryMap> {
+    let mut map = RepositoryMap::default();
+    for rule in &set.repositories {
+        map.add(&rule.root, &rule.url).map_err(|e| anyhow!("[[repository]] {e}"))?;
+    }
+    Ok(map)
+}
+
+/// Copies of git repositories, apart for each set of credentials.
+async fn repositories(config: &Config, data: &DataDir) -> Result<Vec<(Patterns, Repositories)>> {
+    let rules = &config.set.credentials;
+    let mut lists: Vec<&str> = Vec::new();
+    for list in rules.iter().map(pattern_of).filter(|list| *list != EVERYTHING).chain([EVERYTHING]) {
+        if !lists.contains(&list) {
+            lists.push(list);
+        }
+    }
+    let mut groups = Vec::new();
+    for list in lists {
+        let patterns = patterns("[[credential]] pattern", list)?;
+        let ours = rules.iter().filter(|rule| [list, EVERYTHING].contains(&pattern_of(rule)));
+        let options = GitOptions {
+            access: access(&config.set, ours)?,
+            max_bytes: config.set.direct.cache_mib.unwrap_or(10 << 10) * MIB,
+            observer: Arc::new(upstream::Counting),
+            ..GitOptions::default()
+        };
+        let name: String = Sha256::digest(list).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let opened = Repositories::open(&data.repositories().join(name), options).await;
+        match opened {
+            Ok(repositories) => groups.push((patterns, repositories)),
+            Err(error) => {
+                warn!(%error, "nothing can be fetched from git repositories: install git 2.37 or later");
+                return Ok(Vec::new());
+            }
+        }
+    }
+    if groups.iter().any(|(_, repositories)| !repositories.is_limited()) {
+        warn!(
+            "prlimit is not installed: git runs without limits of memory and file size (install util-linux)"
+        );
+    }
+    Ok(groups)
+}
+
+const EVERYTHING: &str = "*";
+
+fn pattern_of(rule: &CredentialRule) -> &str {
+    rule.pattern.as_deref().unwrap_or(EVERYTHING)
+}
+
+fn access<'a>(set: &Settings, rules: impl Iterator<Item = &'a CredentialRule>) -> Result<GitAccess> {
+    let mut access = GitAccess { named: Named::default(), ..GitAccess::default() };
+    for authority in hosts(set)? {
+        access.named.insert(authority);
+    }
+    for rule in rules {
+        match (&rule.secret_file, &rule.ssh_key_file) {
+            (Some(secret), None) => access.credentials.push(login(rule, secret)?),
+            (None, Some(key)) => access.ssh.push(ssh(rule, key)?),
+            _ => bail!("[[credential]] for {}: needs either secret_file or ssh_key_file", rule.host),
+        }
+    }
+    Ok(access)
+}
+
+fn login(rule: &CredentialRule, file: &Path) -> Result<Credentials> {
+    let secret = fs::read(file).with_context(|| format!("cannot read the secret {}", file.display()))?;
+    if fs::metadata(file)?.mode() & 0o077 != 0 {
+        warn!(file = %file.display(), "others on this machine can read this secret (chmod 0400)");
+    }
+    let user = rule.username.as_deref().unwrap_or("quipu");
+    let credentials = Credentials::login(&authority(&rule.host)?, user.as_bytes(), secret.trim_ascii());
+    credentials.ok_or_else(|| {
+        anyhow!(
+            "[[credential]] for {}: not printable, or it would cross the network in clear text",
+            rule.host
+        )
+    })
+}
+
+fn ssh(rule: &CredentialRule, key: &Path) -> Result<SshAccess> {
+    let known_hosts = rule.known_hosts_file.clone().with_context(|| {
+        format!(
+            "[[credential]] for {}: an ssh key needs known_hosts_file (make one with ssh-keyscan)",
+            rule.host
+        )
+    })?;
+    for file in [key, &known_hosts] {
+        fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    let (host, port) = rule.host.rsplit_once(':').unwrap_or((&rule.host, "22"));
+    let port = port.parse().with_context(|| format!("[[credential]] host {}: no such port", rule.host))?;
+    Ok(SshAccess { host: host.to_ascii_lowercase(), port, key: key.to_owned(), known_hosts })
+}
+
+/// The hosts that the settings name, for which it does not matter where they are.
+///
+/// # Errors
+/// One is malformed.
+pub(crate) fn hosts(set: &Settings) -> Result<HashSet<Authority>> {
+    let mut hosts = HashSet::new();
+    for host in split(set.direct.hosts.as_deref()) {
+        hosts.insert(authority(host).context("[direct] hosts")?);
+    }
+    for rule in set.credentials.iter().filter(|rule| rule.secret_file.is_some()) {
+        hosts.insert(authority(&rule.host).context("[[credential]] host")?);
+    }
+    for rule in &set.repositories {
+        // What a star stands for is named by others.
+        let url = rule.url.split('$').next().unwrap_or_default();
+        let whole = url.splitn(4, '/').count() == 4;
+        hosts.extend(Url::parse(url).filter(|_| whole).map(|url| url.authority().clone()));
+    }
+    let insecure = Patterns::new(set.go.goinsecure.as_deref().unwrap_or_default());
+    let lists = set.sources.iter().map(|rule| rule.pattern.as_str());
+    for pattern in lists.chain(set.go.goprivate.as_deref()).flat_map(|list| split(Some(list))) {
+        let host = pattern.split('/').next().unwrap_or_default();
+        let schemes = if insecure.matches(host) { &["https", "http"][..] } else { &["https"] };
+        let urls = schemes.iter().filter_map(|scheme| Url::parse(&format!("{scheme}://{host}/")));
+        if host.contains('.') && !host.contains(['*', '?', '[', '\\']) {
+            hosts.extend(urls.map(|url| url.authority().clone()));
+        }
+    }
+    Ok(hosts)
+}
+
+fn split(list: Option<&str>) -> impl Iterator<Item = &str> {
+    list.unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+/// `[http://]host[:port]`.
+fn authority(host: &str) -> Result<Authority> {
+    let url = if host.contains("://") { host.to_owned() } else { format!("https://{host}") };
+    let url = Url::parse(&url).filter(|url| url.path_and_query() == "/");
+    Ok(url.ok_or_else(|| anyhow!("{host}: not a host of the form [http://]host[:port]"))?.authority().clone())
+}

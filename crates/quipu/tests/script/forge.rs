@@ -1,0 +1,157 @@
+//! A forge: a web server with `git http-backend` behind it, and pages that say where the repositories of modules are.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use base64::Engine as _;
+
+/// A running forge. It listens until the test process ends.
+pub(crate) struct Forge {
+    pub(crate) url: String,
+    state: Arc<State>,
+}
+
+struct State {
+    /// Where the bare repositories lie.
+    root: PathBuf,
+    /// By path of a repository, `user:secret`, which everyone else is refused without.
+    locked: Mutex<BTreeMap<String, String>>,
+    asked: Mutex<Vec<String>>,
+}
+
+struct Request {
+    method: String,
+    target: String,
+    /// By name in lower case.
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+impl Forge {
+    /// Serves the bare repositories below `root` on a port of its own.
+    pub(crate) fn start(root: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let state =
+            Arc::new(State { root: root.to_owned(), locked: Mutex::default(), asked: Mutex::default() });
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let state = Arc::clone(&shared);
+                thread::spawn(move || serve(&state, &stream));
+            }
+        });
+        Self { url, state }
+    }
+
+    /// From now on the repository is shown only to who brings `user:secret`.
+    pub(crate) fn lock(&self, repository: &str, userinfo: &str) {
+        self.state.locked.lock().unwrap().insert(format!("/{repository}"), userinfo.to_owned());
+    }
+
+    /// What was asked for so far: method and target, in order.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.state.asked.lock().unwrap().clone()
+    }
+
+    pub(crate) fn forget(&self) {
+        self.state.asked.lock().unwrap().clear();
+    }
+}
+
+/// One request a connection is enough.
+fn serve(state: &State, mut stream: &TcpStream) {
+    let Some(request) = read(stream) else { return };
+    state.asked.lock().unwrap().push(format!("{} {}", request.method, request.target));
+    let (status, headers, body) = answer(state, &request);
+    let head =
+        format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let _ = stream.write_all(&[head.into_bytes(), body].concat());
+}
+
+fn read(stream: &TcpStream) -> Option<Request> {
+    let mut reader = BufReader::new(stream);
+    let mut line = || {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        Some(line.trim_end().to_owned())
+    };
+    let first = line()?;
+    let mut words = first.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let line = line()?;
+        let Some((name, value)) = line.split_once(": ") else { break };
+        headers.insert(name.to_ascii_lowercase(), value.to_owned());
+    }
+    let mut body = Vec::new();
+    if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        loop {
+            let mut size = String::new();
+            reader.read_line(&mut size).ok()?;
+            let size = u64::from_str_radix(size.trim(), 16).ok()?;
+            reader.by_ref().take(size).read_to_end(&mut body).ok()?;
+            reader.read_line(&mut String::new()).ok()?;
+            if size == 0 {
+                break;
+            }
+        }
+    } else {
+        let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        reader.take(length).read_to_end(&mut body).ok()?;
+    }
+    Some(Request { method, target, headers, body })
+}
+
+fn answer(state: &State, request: &Request) -> (String, String, Vec<u8>) {
+    let path = request.target.split('?').next().unwrap_or_default();
+    let locked = state.locked.lock().unwrap().clone();
+    let lock = locked.iter().find(|(repository, _)| path.starts_with(repository.as_str()));
+    if let Some((_, userinfo)) = lock {
+        let wanted = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(userinfo));
+        if request.headers.get("authorization") != Some(&wanted) {
+            let headers = "WWW-Authenticate: Basic realm=\"forge\"\r\n".to_owned();
+            return ("401 Unauthorized".to_owned(), headers, Vec::new());
+        }
+    }
+    backend(state, request)
+}
+
+/// Has `git http-backend` answer.
+fn backend(state: &State, request: &Request) -> (String, String, Vec<u8>) {
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let header = |name: &str| request.headers.get(name).map_or("", String::as_str);
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", &state.root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", "*")
+        .env("REQUEST_METHOD", &request.method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("CONTENT_LENGTH", request.body.len().to_string())
+        .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
+        .env("GIT_PROTOCOL", header("git-protocol"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // What it does not read it does not want.
+    let _ = child.stdin.take().unwrap().write_all(&request.body);
+    let output = child.wait_with_output().unwrap().stdout;
+    let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(output[..end].to_vec()).unwrap();
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
+    let headers = head.lines().filter(|line| !line.starts_with("Status: "));
+    (status, headers.map(|line| format!("{line}\r\n")).collect(), output[end + 4..].to_vec())
+}
