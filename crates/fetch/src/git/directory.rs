@@ -109,6 +109,21 @@ pub(super) fn tidy(git_dir: &Path) -> io::Result<()> {
     remove_files(git_dir, false, &|name| name.ends_with(".lock"))
 }
 
+/// As [`tidy`], and says how long the longest unfinished pack was, in bytes.
+///
+/// # Errors
+/// The disk fails.
+pub(super) fn tidy_unfinished(git_dir: &Path) -> io::Result<u64> {
+    let mut longest = 0;
+    for entry in listing(&git_dir.join("objects/pack"))? {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with("tmp_")) {
+            longest = entry.metadata()?.len().max(longest);
+        }
+    }
+    tidy(git_dir)?;
+    Ok(longest)
+}
+
 /// How many packs there are.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use super::fence::{Fence, Job};
 use super::refs::RefsReader;
 use super::remote::{GitAccess, Remote};
 use super::running::{Exit, Limit};
+use super::settings::Access;
 use crate::client::{Egress, Observe, Purpose};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vcs::Refs;
@@ -59,12 +60,27 @@ impl Network {
 
     async fn try_list(&self, remote: &Remote) -> Result<Refs> {
         let access = self.access.open(remote).await?;
+        let refs = self.ask(remote, &access, &["ls-remote", "-q"]).await?;
+        if refs != Refs::default() || remote.authority().is_none() {
+            return Ok(refs);
+        }
+        // What is no git server at all may look like one without references. Only a real one takes an option.
+        let again = self.ask(remote, &access, &["ls-remote", "-q", "--server-option=quipu"]).await;
+        again.map_err(|error| match error.kind() {
+            ErrorKind::Unavailable => {
+                Error::rejected("the repository is empty, or what answers is not a git server")
+            }
+            _ => error,
+        })
+    }
+
+    async fn ask(&self, remote: &Remote, access: &Access, args: &[&str]) -> Result<Refs> {
         let job = Job {
-            args: &["ls-remote", "-q", "--end-of-options", &access.address],
+            args: &[args, &["--end-of-options", &access.address]].concat(),
             git_dir: None,
             stdin: Bytes::new(),
             max_stdout: MAX_REFS,
-            access: Some(&access),
+            access: Some(access),
         };
         let mut running = self.fence.start(job).await?;
         let mut reader = RefsReader::default();

@@ -256,21 +256,21 @@ impl Shared {
         let held = self.enter_or_create(format).await?;
         let refspecs = refspecs(refs, want);
         let fetched = self.network.fetch(&self.remote, &self.git_dir, &refspecs).await;
-        let git_dir = self.git_dir.clone();
-        let failed = fetched.is_err();
-        let packs = blocking(move || {
-            if failed {
-                directory::tidy(&git_dir)?;
-            }
-            directory::count_packs(&git_dir)
+        let (git_dir, failed) = (self.git_dir.clone(), fetched.is_err());
+        let left = blocking(move || {
+            let unfinished = if failed { directory::tidy_unfinished(&git_dir)? } else { 0 };
+            Ok((unfinished, directory::count_packs(&git_dir)?))
         });
-        let packs = packs.await;
+        let (unfinished, packs) = left.await?;
+        // git itself only says that its helper has died.
+        let max_file = self.network.fence.limits().file_bytes;
+        let fetched = if unfinished >= max_file { Err(Error::too_large(max_file)) } else { fetched };
         drop(held);
         if fetched? == Fetched::Gone {
             self.forget();
         }
         self.usage.measure(&self.git_dir).await;
-        if packs? > directory::MANY_PACKS {
+        if packs > directory::MANY_PACKS {
             let shared = self.clone();
             self.fetches.launch("consolidate", move || async move { shared.consolidate().await });
         }

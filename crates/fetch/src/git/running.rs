@@ -123,10 +123,8 @@ impl Exit {
         };
         if signal(Signal::XFSZ) || self.stderr.contains("File too large") {
             Some(Limit::FileSize)
-        } else if signal(Signal::XCPU) {
-            Some(Limit::Time)
         } else {
-            None
+            signal(Signal::XCPU).then_some(Limit::Time)
         }
     }
 

@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod corpus;
+mod fenced;
 mod repository;
+mod served;
+mod site;
 mod vectors;

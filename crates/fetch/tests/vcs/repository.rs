@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use quipu_fetch::{Archive, ArchivedFile, Commit, Entry, EntryKind, Error, History, Oid, Refs, Result, Tree};
 
-/// A bare repository in a directory that goes with it.
+/// A bare repository in a directory, which goes with it if it was made here.
 pub(crate) struct Repository {
-    directory: tempfile::TempDir,
+    path: PathBuf,
+    _made: Option<tempfile::TempDir>,
     /// What git said; it changes no more.
     said: Mutex<BTreeMap<Vec<String>, Output>>,
 }
@@ -20,17 +21,29 @@ impl Repository {
     /// Makes one of a `git fast-import` stream.
     pub(crate) fn import(stream: &[u8]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let repository = Self { directory, said: Mutex::default() };
+        let path = directory.path().to_owned();
+        let repository = Self { path, _made: Some(directory), said: Mutex::default() };
         repository.git(&["init", "-q", "--bare", "-b", "main"], b"");
-        let attributes = repository.path().join("info/attributes");
-        std::fs::write(attributes, "\n* -export-subst -export-ignore\n").unwrap();
+        repository.export_all();
         let imported = repository.git(&["fast-import", "--quiet"], stream);
         assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
         repository
     }
 
+    /// One that lies there already, which from now on exports everything as it is.
+    pub(crate) fn adopt(path: &Path) -> Self {
+        let repository = Self { path: path.to_owned(), _made: None, said: Mutex::default() };
+        repository.export_all();
+        repository
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
+    }
+
+    fn export_all(&self) {
+        std::fs::create_dir_all(self.path().join("info")).unwrap();
+        std::fs::write(self.path().join("info/attributes"), "\n* -export-subst -export-ignore\n").unwrap();
     }
 
     fn git(&self, args: &[&str], input: &[u8]) -> Output {

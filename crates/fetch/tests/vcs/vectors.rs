@@ -2,20 +2,40 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 
-use quipu_fetch::{Info, MAX_ZIP, Place, Resolver, Result, Staging, write_zip};
+use quipu_fetch::{Info, MAX_ZIP, Place, Resolver, Result, Snapshot, Staging, Tree, write_zip};
 use quipu_module::{GoMod, H1, ModulePath, Version, check_zip, hash_go_mod, list_zip};
 use serde_json::{Value, json};
 
 use crate::repository::{Repository, scratch};
+use crate::site::Site;
 
-struct Vectors {
+struct Vectors<T> {
     all: Value,
-    repositories: BTreeMap<String, Repository>,
+    repositories: BTreeMap<String, T>,
 }
 
-impl Vectors {
+impl Vectors<Repository> {
+    /// With the repositories as plain git reads them.
     fn load() -> Self {
+        Self::load_with(|_, stream| Repository::import(stream.as_bytes()))
+    }
+}
+
+impl Vectors<Snapshot> {
+    /// With the repositories of a web site, which `site` gets, cached in `root`.
+    async fn load_served(site: &Site, root: &Path) -> Self {
+        let repositories = site.repositories(root).await;
+        Self::load_with(|name, stream| {
+            site.import(name, stream);
+            repositories.repository(&site.remote(name)).unwrap().snapshot()
+        })
+    }
+}
+
+impl<T: Tree> Vectors<T> {
+    fn load_with(open: impl Fn(&str, &str) -> T) -> Self {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata/vectors/vcs_git.json");
         let all: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let sections: Vec<&String> = all.as_object().unwrap().keys().collect();
@@ -24,14 +44,14 @@ impl Vectors {
             ["create_from_vcs_difference", "description", "lists", "queries", "repositories"]
         );
         let import = |(name, repository): (&String, &Value)| {
-            (name.clone(), Repository::import(text(&repository["fast_import"]).as_bytes()))
+            (name.clone(), open(name, text(&repository["fast_import"])))
         };
         let repositories = all["repositories"].as_object().unwrap().iter().map(import).collect();
         Self { all, repositories }
     }
 
     /// The repository of a module, and where it is in it.
-    fn place(&self, module: &str) -> (&Repository, Place) {
+    fn place(&self, module: &str) -> (&T, Place) {
         let name = module.splitn(4, '/').skip(1).take(2).collect::<Vec<_>>().join("/");
         let root = format!("github.com/{name}");
         let path: ModulePath = module.parse().unwrap();
@@ -51,8 +71,22 @@ fn text(value: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn lists() {
+async fn plain() {
     let vectors = Vectors::load();
+    check_lists(&vectors).await;
+    check_queries(&vectors).await;
+}
+
+/// From a web server through the fenced git and the cache of bare repositories: the same.
+#[tokio::test]
+async fn served() {
+    let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
+    let vectors = Vectors::load_served(&site, root.path()).await;
+    check_lists(&vectors).await;
+    check_queries(&vectors).await;
+}
+
+async fn check_lists<T: Tree>(vectors: &Vectors<T>) {
     for case in vectors.cases("lists", 10) {
         let (repository, place) = vectors.place(text(&case["module"]));
         let versions = Resolver::new(repository, &place).list().await.unwrap();
@@ -61,15 +95,13 @@ async fn lists() {
     }
 }
 
-#[tokio::test]
-async fn queries() {
-    let vectors = Vectors::load();
+async fn check_queries<T: Tree>(vectors: &Vectors<T>) {
     for case in vectors.cases("queries", 77) {
-        check_query(&vectors, case).await;
+        check_query(vectors, case).await;
     }
 }
 
-async fn check_query(vectors: &Vectors, case: &Value) {
+async fn check_query<T: Tree>(vectors: &Vectors<T>, case: &Value) {
     let about = format!("{}@{}", text(&case["module"]), text(&case["query"]));
     let (repository, place) = vectors.place(text(&case["module"]));
     let resolver = Resolver::new(repository, &place);
@@ -97,12 +129,7 @@ async fn check_query(vectors: &Vectors, case: &Value) {
     check_packed(repository, &resolver, info.version(), case).await;
 }
 
-async fn check_packed(
-    repository: &Repository,
-    resolver: &Resolver<'_, Repository>,
-    version: &Version,
-    case: &Value,
-) {
+async fn check_packed<T: Tree>(repository: &T, resolver: &Resolver<'_, T>, version: &Version, case: &Value) {
     let about = version.as_str();
     let packed = pack(repository, resolver, version).await;
     let Some(hash) = case.get("zip_h1") else {
@@ -125,9 +152,9 @@ pub(crate) struct Packed {
     pub(crate) files: BTreeMap<String, String>,
 }
 
-pub(crate) async fn pack(
-    repository: &Repository,
-    resolver: &Resolver<'_, Repository>,
+pub(crate) async fn pack<T: Tree>(
+    repository: &T,
+    resolver: &Resolver<'_, T>,
     version: &Version,
 ) -> Result<Packed> {
     let contents = resolver.contents(version).await?;
@@ -146,7 +173,7 @@ pub(crate) async fn pack(
 }
 
 /// What the client makes of the list for `vX` and `vX.Y`.
-async fn choose(resolver: &Resolver<'_, Repository>, place: &Place, query: &str) -> Result<Info> {
+async fn choose<T: Tree>(resolver: &Resolver<'_, T>, place: &Place, query: &str) -> Result<Info> {
     let versions = resolver.list().await?;
     let releases = versions.iter().filter(|version| !version.is_prerelease());
     let highest = releases.clone().next_back().unwrap();
