@@ -3,14 +3,16 @@
 //! `QUIPU_VCS_VERSIONS` says how many zips are compared at least, `QUIPU_SEED` where the generator begins.
 
 mod command;
+mod site;
 mod story;
 
-use quipu_fetch::{ErrorKind, History as _, Info, Place, Resolver, Result};
+use quipu_fetch::{Error, ErrorKind, History as _, Info, Place, Resolver, Result};
 use quipu_module::semver::{self, Semver};
 use quipu_module::{ModulePath, Version, format_pseudo, hash_go_mod};
 use quipu_oracle::Rng;
 
 use self::command::{Download, Go};
+use self::site::{Import, Site};
 use self::story::{MODULES, Story};
 use crate::repository::Repository;
 use crate::vectors::pack;
@@ -60,12 +62,15 @@ async fn compare(go: &Go, rng: &mut Rng, name: &str, tally: &mut Tally) {
     std::fs::create_dir(site.path().join("acme")).unwrap();
     std::os::unix::fs::symlink(repository.path(), site.path().join("acme").join(name)).unwrap();
 
-    let modules = MODULES.map(|suffix| format!("{root}{suffix}"));
-    let listed = go.list(HOST, site.path(), &modules);
+    let site = Site { host: HOST, directory: site.path(), imports: imports(name) };
+    let below = MODULES.iter().map(|suffix| (format!("{root}{suffix}"), root.clone(), ""));
+    let imported = site.imports.iter().flat_map(|import| import.modules());
+    let modules: Vec<(String, String, &str)> = below.chain(imported).collect();
+    let listed = go.list(&site, modules.iter().map(|(module, ..)| module.as_str()));
     let mut questions = Vec::new();
-    for (module, listed) in modules.iter().zip(listed) {
+    for ((module, root_path, subdirectory), listed) in modules.iter().zip(listed) {
         let path: ModulePath = module.parse().unwrap();
-        let place = Place::git(path, &root, "", &format!("https://{root}")).unwrap();
+        let place = Place::git(path, root_path, subdirectory, &format!("https://{root}")).unwrap();
         let versions = Resolver::new(&repository, &place).list().await;
         let versions: Vec<String> =
             versions.iter().flatten().map(|version| version.as_str().to_owned()).collect();
@@ -81,14 +86,31 @@ async fn compare(go: &Go, rng: &mut Rng, name: &str, tally: &mut Tally) {
     }
     let asked: Vec<String> =
         questions.iter().map(|(place, query)| format!("{}@{query}", place.module())).collect();
-    let answers = go.download(HOST, site.path(), &asked);
+    let answers = go.download(&site, &asked);
     for ((place, query), theirs) in questions.iter().zip(&answers) {
         assert_eq!(theirs.path, place.module().as_str());
         let ours = ask(&repository, place, query).await;
         if let Err(difference) = judge(&repository, place, (&ours, theirs), tally).await {
-            panic!("{}@{query}: {difference}\n{}", place.module(), story.stream);
+            panic!("{}\n{}@{query}: {difference}", story.stream, place.module());
         }
     }
+}
+
+/// Paths of other hosts that lead to the repository `name`.
+fn imports(name: &str) -> Vec<Import> {
+    let import = |path: String, subdirectory, suffixes| Import {
+        root: path,
+        repository: format!("https://{HOST}/acme/{name}"),
+        subdirectory,
+        suffixes,
+    };
+    vec![
+        import(format!("gopkg.in/acme/{name}.v1"), "", &[""]),
+        import(format!("gopkg.in/acme/{name}.v2"), "", &[""]),
+        import(format!("gopkg.in/acme/{name}.v2-unstable"), "", &[""]),
+        import(format!("vanity.example/{name}"), "sub", &["", "/v2", "/inner"]),
+        import(format!("vanity.example/whole/{name}/v2"), "", &[""]),
+    ]
 }
 
 /// What is asked about a module besides its listed versions.
@@ -126,10 +148,17 @@ async fn ask(repository: &Repository, place: &Place, query: &str) -> Result<Info
     // A client that does not get what it asked for asks for the canonical form.
     match (info, semver::canonical_version(query)) {
         (Err(error), Some(canonical)) if canonical != query => {
-            resolver.info(&canonical).await.map_err(|_| error)
+            resolver.info(&canonical).await.map_err(|other| if is_final(&other) { other } else { error })
         }
         (info, _) => info,
     }
+}
+
+/// Whether the `go` command takes an error for more than mere absence.
+fn is_final(error: &Error) -> bool {
+    ["major version", "resolves to version", "invalid pseudo-version"]
+        .iter()
+        .any(|part| error.text().contains(part))
 }
 
 /// Compares our answer with that of the command.

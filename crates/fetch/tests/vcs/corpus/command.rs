@@ -1,9 +1,11 @@
 //! The real `go` command, fetching from repositories on this disk as if they were on a well-known host.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde::Deserialize;
+
+use super::site::{Site, serve};
 
 /// A `go` with caches of its own.
 pub(crate) struct Go {
@@ -43,9 +45,9 @@ impl Go {
         Some(Self { directory })
     }
 
-    /// Downloads all `queries` (`path@query`), where `host` stands for what lies below `directory`.
-    pub(crate) fn download(&self, host: &str, directory: &Path, queries: &[String]) -> Vec<Download> {
-        let output = self.command(host, directory).args(["mod", "download", "-json"]).args(queries).output();
+    /// Downloads all `queries` (`path@query`).
+    pub(crate) fn download(&self, site: &Site<'_>, queries: &[String]) -> Vec<Download> {
+        let output = self.command(site).args(["mod", "download", "-json"]).args(queries).output();
         let output = output.unwrap();
         let answers = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Download>();
         let answers: Vec<Download> = answers.map(|answer| answer.unwrap()).collect();
@@ -54,7 +56,11 @@ impl Go {
     }
 
     /// The versions of modules, as `go list` has them; `None` for one that has an error instead.
-    pub(crate) fn list(&self, host: &str, directory: &Path, modules: &[String]) -> Vec<Option<Vec<String>>> {
+    pub(crate) fn list<'m>(
+        &self,
+        site: &Site<'_>,
+        modules: impl ExactSizeIterator<Item = &'m str>,
+    ) -> Vec<Option<Vec<String>>> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Listed {
@@ -62,18 +68,20 @@ impl Go {
             versions: Vec<String>,
             error: Option<serde_json::Value>,
         }
-        let mut command = self.command(host, directory);
+        let mut command = self.command(site);
+        let count = modules.len();
         command.args(["list", "-m", "-e", "-versions", "-retracted", "-json"]);
-        command.args(modules.iter().map(|module| format!("{module}@latest")));
+        command.args(modules.map(|module| format!("{module}@latest")));
         let output = command.output().unwrap();
         let answers = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Listed>();
         let answers = answers.map(|answer| answer.unwrap());
         let answers: Vec<_> = answers.map(|a| a.error.is_none().then_some(a.versions)).collect();
-        assert_eq!(answers.len(), modules.len(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(answers.len(), count, "{}", String::from_utf8_lossy(&output.stderr));
         answers
     }
 
-    fn command(&self, host: &str, directory: &Path) -> Command {
+    fn command(&self, site: &Site<'_>) -> Command {
+        let Site { host, directory, imports } = site;
         let own = self.directory.path();
         let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("go");
@@ -87,6 +95,11 @@ impl Go {
         command.env("GOCACHE", own.join("cache")).env("GIT_CONFIG_COUNT", "1");
         command.env("GIT_CONFIG_KEY_0", format!("url.file://{}/.insteadOf", directory.display()));
         command.env("GIT_CONFIG_VALUE_0", format!("https://{host}/"));
+        let proxy = serve(imports);
+        command
+            .env("GOINSECURE", "gopkg.in,vanity.example")
+            .env("HTTP_PROXY", &proxy)
+            .env("HTTPS_PROXY", &proxy);
         command
     }
 }
