@@ -32,6 +32,15 @@ pub(super) struct Conversion<'a, H> {
     retractions: Option<GoMod>,
 }
 
+/// What the tags on a commit make of it.
+enum OnCommit {
+    /// This version.
+    Version(String),
+    /// No version, but one that a pseudo-version may follow.
+    Base(String),
+    Nothing,
+}
+
 const INCOMPATIBLE: &str = "+incompatible";
 
 impl<'a, H: History> Conversion<'a, H> {
@@ -58,37 +67,13 @@ impl<'a, H: History> Conversion<'a, H> {
             pseudo::check(self.history, self.place, &self.refs, (&self.revision, query)).await?;
             return Ok(version);
         }
-        let named = self.revision.tag.as_deref().and_then(|tag| TagVersion::parse(self.place, tag));
-        if let Some(named) = named.filter(|named| named.is_canonical) {
-            match self.check_canonical(&named.version, query).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                result => return result,
-            }
+        if let Some(version) = self.named_tag(query).await? {
+            return Ok(version);
         }
-        let mut base = None;
-        let mut highest = None;
-        let tags: Vec<TagVersion> =
-            self.revision.tags.iter().filter_map(|tag| TagVersion::parse(self.place, tag)).collect();
-        for tag in tags {
-            if !query.is_empty() && semver::compare(&tag.version, query).is_eq() {
-                if tag.is_canonical {
-                    return self.check_canonical(&tag.version, query).await;
-                }
-                // Others could be equal to it without being the same: good enough only as a base.
-                base = Some(tag.version);
-            } else if tag.is_canonical
-                && is_higher(&tag.version, highest.as_deref())
-                && self.allows(&tag.version, query).await?
-            {
-                highest = Some(tag.version);
-            }
-        }
-        if let Some(highest) = highest {
-            return self.check_canonical(&highest, query).await;
-        }
-        let base = match base {
-            Some(base) => base,
-            None => self.highest_before(query).await?.unwrap_or_default(),
+        let base = match self.tags_on_commit(query).await? {
+            OnCommit::Version(version) => return self.check_canonical(&version, query).await,
+            OnCommit::Base(base) => base,
+            OnCommit::Nothing => self.highest_before(query).await?.unwrap_or_default(),
         };
         let major = self.place.path_major().trim_start_matches(['/', '.']);
         let major = major.strip_suffix("-unstable").unwrap_or(major);
@@ -96,6 +81,41 @@ impl<'a, H: History> Conversion<'a, H> {
         let version = format_pseudo(major, &base, commit.time, commit.id.short())
             .map_err(|error| Error::not_found(error.to_string()).about(self.place.module()))?;
         self.check_canonical(&version, query).await
+    }
+
+    /// The version of the tag by whose name the revision was found, if it can be one. That it is retracted does not
+    /// matter: it was asked for.
+    async fn named_tag(&mut self, query: &str) -> Result<Option<(String, Located)>> {
+        let tag = self.revision.tag.as_deref().and_then(|tag| TagVersion::parse(self.place, tag));
+        let Some(tag) = tag.filter(|tag| tag.is_canonical) else { return Ok(None) };
+        match self.check_canonical(&tag.version, query).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// What the tags on the commit say.
+    async fn tags_on_commit(&mut self, query: &str) -> Result<OnCommit> {
+        let tags: Vec<TagVersion> =
+            self.revision.tags.iter().filter_map(|tag| TagVersion::parse(self.place, tag)).collect();
+        let mut base = None;
+        let mut highest = None;
+        for TagVersion { version, is_canonical } in tags {
+            let is_asked_for = !query.is_empty() && semver::compare(&version, query).is_eq();
+            match (is_asked_for, is_canonical) {
+                (true, true) => return Ok(OnCommit::Version(version)),
+                // Others could be equal to it without being the same: good enough only as a base.
+                (true, false) => base = Some(version),
+                (false, true) => {
+                    if is_higher(&version, highest.as_deref()) && self.allows(&version, query).await? {
+                        highest = Some(version);
+                    }
+                }
+                (false, false) => {}
+            }
+        }
+        let base = || base.map_or(OnCommit::Nothing, OnCommit::Base);
+        Ok(highest.map_or_else(base, OnCommit::Version))
     }
 
     /// The highest version tagged on the commit or before that a pseudo-version may follow.

@@ -186,9 +186,16 @@ async fn judge(
     same("version", info.version().as_str(), &theirs.version)?;
     same("info", &without_reference(info), &without_reference(&their_info))?;
     let resolver = Resolver::new(repository, place);
-    let go_mod = resolver.go_mod(info.version()).await.map_err(|error| error.to_string())?;
-    let their_go_mod = hash_go_mod(&read(theirs.go_mod.as_deref().unwrap())).to_string();
-    same("go.mod", &hash_go_mod(&go_mod).to_string(), &their_go_mod)?;
+    // A version that was just found may be refused when it is asked for by name: tags of the root look like those of
+    // the module then.
+    let their_error = theirs.error.as_deref().unwrap_or_default();
+    let (go_mod, their_go_mod) = match (resolver.go_mod(info.version()).await, &theirs.go_mod) {
+        (Ok(go_mod), Some(file)) => (go_mod, read(file)),
+        (Err(error), None) => return same("error of go.mod", error.text(), their_error),
+        (Ok(_), None) => return Err(format!("a go.mod, but theirs: {their_error}")),
+        (Err(error), Some(_)) => return Err(format!("no go.mod: {error}")),
+    };
+    same("go.mod", &hash_go_mod(&go_mod).to_string(), &hash_go_mod(&their_go_mod).to_string())?;
     let zip = pack(repository, &resolver, info.version()).await;
     match (&zip, &theirs.sum) {
         (Ok(zip), Some(sum)) => {
@@ -197,10 +204,9 @@ async fn judge(
         }
         (Err(error), None) => {
             tally.zips_refused += 1;
-            let theirs = theirs.error.as_deref().unwrap_or_default();
-            same("error of the zip", error.text(), theirs.lines().next().unwrap_or_default())
+            same("error of the zip", error.text(), their_error.lines().next().unwrap_or_default())
         }
-        (Ok(_), None) => Err(format!("a zip, but theirs: {:?}", theirs.error)),
+        (Ok(_), None) => Err(format!("a zip, but theirs: {their_error}")),
         (Err(error), Some(_)) => Err(format!("no zip: {error}")),
     }
 }

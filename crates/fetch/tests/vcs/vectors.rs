@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use crate::repository::{Repository, scratch};
 use crate::site::Site;
 
-struct Vectors<T> {
+pub(crate) struct Vectors<T> {
     all: Value,
     repositories: BTreeMap<String, T>,
 }
 
 impl Vectors<Repository> {
     /// With the repositories as plain git reads them.
-    fn load() -> Self {
+    pub(crate) fn load() -> Self {
         Self::load_with(|_, stream| Repository::import(stream.as_bytes()))
     }
 }
@@ -51,12 +51,18 @@ impl<T: Tree> Vectors<T> {
     }
 
     /// The repository of a module, and where it is in it.
-    fn place(&self, module: &str) -> (&T, Place) {
+    pub(crate) fn place(&self, module: &str) -> (&T, Place) {
         let name = module.splitn(4, '/').skip(1).take(2).collect::<Vec<_>>().join("/");
         let root = format!("github.com/{name}");
         let path: ModulePath = module.parse().unwrap();
         let place = Place::git(path, &root, "", &format!("https://{root}")).unwrap();
         (&self.repositories[&name], place)
+    }
+
+    /// Every module and what is asked about it.
+    pub(crate) fn questions(&self) -> Vec<(String, String)> {
+        let question = |case: &Value| (text(&case["module"]).to_owned(), text(&case["query"]).to_owned());
+        self.cases("queries", 77).iter().map(question).collect()
     }
 
     fn cases(&self, section: &str, count: usize) -> &[Value] {
