@@ -33,6 +33,9 @@ impl TagVersion {
 
 /// The tagged versions of the module at `place`, ascending. Those with `+incompatible` come only where nobody meant
 /// to have modules of that major version: their highest, and the highest of all others, have no go.mod.
+///
+/// # Errors
+/// A tag that decides about this points at no commit; faults of the history.
 pub(super) async fn list<H: History>(history: &H, refs: &Refs, place: &Place) -> Result<Vec<Version>> {
     let mut versions = Vec::new();
     let mut candidates: BTreeMap<Number, Vec<(Version, &Oid)>> = BTreeMap::new();
@@ -50,14 +53,26 @@ pub(super) async fn list<H: History>(history: &H, refs: &Refs, place: &Place) ->
         }
     }
     versions.sort();
-    let has_go_mod = async |id: &Oid| Ok(Files::new(history, id.clone()).go_mod("go.mod").await?.is_some());
-    if candidates.is_empty() || matches!(highest, Some((_, id)) if has_go_mod(id).await?) {
+    let has_go_mod = async |(version, id): &(Version, &Oid)| {
+        let files = files_at(history, id, version.as_str()).await;
+        let mut files = files.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => error.about(format!("module {}", place.module())),
+            _ => error,
+        })?;
+        Ok::<_, Error>(files.go_mod("go.mod").await?.is_some())
+    };
+    if candidates.is_empty() {
+        return Ok(versions);
+    }
+    if let Some(highest) = &highest
+        && has_go_mod(highest).await?
+    {
         return Ok(versions);
     }
     for mut of_one_major in candidates.into_values() {
         of_one_major.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let Some((_, id)) = of_one_major.last() else { continue };
-        if !has_go_mod(id).await? {
+        let Some(last) = of_one_major.last() else { continue };
+        if !has_go_mod(last).await? {
             let named =
                 of_one_major.iter().map(|(version, _)| Version::parse(&format!("{version}+incompatible")));
             versions.extend(named.filter_map(std::result::Result::ok));
@@ -68,7 +83,10 @@ pub(super) async fn list<H: History>(history: &H, refs: &Refs, place: &Place) ->
 
 /// What the highest version says to be retracted, in a list as [`list`] gives it. Nothing if it cannot be read.
 pub(super) async fn retractions<H: History>(history: &H, refs: &Refs, place: &Place) -> Result<GoMod> {
-    let versions = list(history, refs, place).await?;
+    let versions = match list(history, refs, place).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(GoMod::default()),
+        versions => versions?,
+    };
     let compatible = || versions.iter().rev().filter(|version| !version.is_incompatible());
     let highest = compatible().find(|version| !version.is_prerelease()).or_else(|| compatible().next());
     let Some(highest) = highest else { return Ok(GoMod::default()) };
@@ -95,9 +113,19 @@ pub(super) async fn go_mod<H: History>(
     version: &str,
 ) -> Result<Option<Bytes>> {
     let tag = revision_name(place, version);
-    let id = refs.tags.get(&tag).ok_or_else(|| Error::not_found(format!("unknown revision {tag}")))?;
-    let mut files = Files::new(history, id.clone());
+    let id = refs.tags.get(&tag).ok_or_else(|| unknown(&tag))?;
+    let mut files = files_at(history, id, &tag).await?;
     Ok(locate(place, &mut files, version).await?.go_mod)
+}
+
+/// The files of the commit that a tag points at. Tags may point at anything.
+async fn files_at<'a, H: History>(history: &'a H, id: &Oid, tag: &str) -> Result<Files<'a, H>> {
+    let commit = history.commit(id.as_str()).await?.ok_or_else(|| unknown(tag))?;
+    Ok(Files::new(history, commit.id))
+}
+
+fn unknown(tag: &str) -> Error {
+    Error::not_found(format!("unknown revision {tag}"))
 }
 
 /// The tags that are canonical versions behind the module's prefix, of any major version.

@@ -5,6 +5,7 @@
 mod corpus;
 mod faults;
 mod fenced;
+mod odd;
 mod repository;
 mod served;
 mod site;

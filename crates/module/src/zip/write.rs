@@ -39,8 +39,8 @@ struct OpenFile {
     crc: Crc,
 }
 
-/// Of 9: most of the gain for little of the time, on source code.
-const LEVEL: u32 = 5;
+/// Of 9: on source code the zip is 4 in 100 larger than at 6, and sooner made.
+const LEVEL: u32 = 3;
 
 /// Content is compressed in pieces of this many bytes, because the result depends on where it is cut.
 const BLOCK: usize = 64 << 10;
