@@ -40,7 +40,10 @@ async fn generated_repositories_give_what_go_makes_of_them() {
         tally.repositories += 1;
     }
     eprintln!("QUIPU_SEED={seed}: {tally:?}");
-    assert!(tally.lists > wanted / 20 && tally.refused > wanted / 10 && tally.zips_refused > 0, "{tally:?}");
+    assert!(
+        tally.lists >= wanted / 20 && tally.refused >= wanted / 10 && tally.zips_refused >= wanted / 200,
+        "{tally:?}"
+    );
 }
 
 fn seed() -> u64 {
