@@ -12,14 +12,19 @@ mod files;
 pub(crate) mod flights;
 mod forget;
 mod held;
+mod in_use;
 mod latest;
 mod mark;
+mod moved;
 mod open;
+mod origins;
 mod publish;
 mod recent;
 mod recover;
+mod retain;
 mod room;
 mod stats;
+mod survey;
 mod tree;
 
 use std::fs;
@@ -36,21 +41,27 @@ use tokio::sync::Semaphore;
 
 pub use admit::{Admit, AdmitAll, Hashes, Recorded, Refusal};
 pub use evidence::EvidenceLimits;
+pub use moved::Moved;
 pub use open::{CachedBody, CachedFile};
+pub use origins::Housed;
 pub use publish::{PublishError, Published};
+pub use retain::Evicted;
 pub use room::CacheRoom;
 pub use stats::CacheStats;
 pub use tree::FileKind;
 
 use crate::error::{Error, Result};
 use crate::info::Info;
+use crate::repo_name::RepoName;
 use crate::staged::{Staged, Staging, disk_error};
 use crate::upstream::{BoxFuture, Upstream};
 use answers::Age;
 use evidence::Evidence;
 use flights::Flights;
 use forget::Asked;
+use moved::MovedTags;
 use open::Known;
+use origins::Origins;
 use publish::Elsewhere;
 use recent::Recent;
 use stats::Counters;
@@ -81,6 +92,10 @@ pub struct CacheOptions {
     pub evidence: EvidenceLimits,
     /// The paths that are published here. Of these nothing is asked of the upstream.
     pub published: Patterns,
+    /// A version that is in use is compared with its origin so often, at most one a second. Zero: never.
+    pub compare: Duration,
+    /// Bytes of zips that [`Cache::make_room`] leaves. Zero: all.
+    pub quota: u64,
 }
 
 impl Default for CacheOptions {
@@ -97,6 +112,8 @@ impl Default for CacheOptions {
             absence: Duration::from_secs(10),
             evidence: EvidenceLimits::default(),
             published: Patterns::default(),
+            compare: Duration::from_secs(24 * 60 * 60),
+            quota: 0,
         }
     }
 }
@@ -131,16 +148,25 @@ struct Shared {
     forgotten: Recent<u64>,
     /// How often anything was forgotten.
     news: AtomicU64,
+    /// Which modules come from which repositories.
+    origins: Origins,
     files: Arc<Flights<()>>,
     lists: Arc<Flights<Arc<Vec<Version>>>>,
     infos: Arc<Flights<Arc<Info>>>,
     checks: Semaphore,
     /// Held while a version is taken into the log and the tree.
     publishing: tokio::sync::Mutex<()>,
+    comparisons: Arc<Flights<()>>,
+    /// When the last comparison began, in seconds since 1970.
+    last_check: AtomicU64,
+    moved: MovedTags,
     counters: Counters,
     /// What an earlier run left staged, until [`Cache::recover`].
     leftovers: std::sync::Mutex<Vec<PathBuf>>,
 }
+
+/// Most versions that are being compared with their origins.
+const MAX_COMPARISONS: usize = 16;
 
 /// Bytes for each of the small bounded maps.
 const SMALL_MAP: usize = 8 << 20;
@@ -174,11 +200,15 @@ impl Cache {
                 absent: Recent::new(SMALL_MAP),
                 forgotten: Recent::new(SMALL_MAP),
                 news: AtomicU64::new(0),
+                origins: Origins::default(),
                 files: Flights::new(options.max_flights),
                 lists: Flights::new(options.max_flights),
                 infos: Flights::new(options.max_flights),
                 checks: Semaphore::new(options.max_checks),
                 publishing: tokio::sync::Mutex::default(),
+                comparisons: Flights::new(MAX_COMPARISONS),
+                last_check: AtomicU64::new(0),
+                moved: MovedTags::read(&root.join(".moved"))?,
                 counters: Counters::default(),
                 leftovers: std::sync::Mutex::new(leftovers),
                 options,
@@ -255,6 +285,50 @@ impl Cache {
     /// upstream does not answer, and the files of versions stay as they are.
     pub fn forget(&self, path: &ModulePath) {
         self.shared.forget(path);
+    }
+
+    /// The modules that are known to come from a repository: those of which a stored version says so, and those whose
+    /// paths lie at or below its name. Complete only after [`Cache::survey`].
+    pub fn modules_of(&self, repository: &RepoName) -> Vec<Housed> {
+        self.shared.origins.modules_of(repository)
+    }
+
+    /// Looks through the whole tree for what is not written down elsewhere. To be called once, beside everything else; it
+    /// may take minutes.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn survey(&self) -> Result<()> {
+        self.shared.on_disk(Shared::survey).await
+    }
+
+    /// The versions whose tags were moved after they were stored, as far as they were compared. Their files stay as they
+    /// are.
+    pub fn moved(&self) -> Vec<Moved> {
+        self.shared.moved.all()
+    }
+
+    /// Compares a stored version with its origin now. Without an `.info` that names a commit there is nothing to compare.
+    ///
+    /// # Errors
+    /// Upstream cannot be asked, or the disk fails.
+    pub async fn compare(&self, version: &ModuleVersion) -> Result<()> {
+        self.shared.clone().compare(version.clone()).await
+    }
+
+    /// Removes zips that were not used for the longest time until [`CacheOptions::quota`] is kept, as far as they can be
+    /// had again: of a version that may be the only copy nothing is removed, so more may stay than the quota. To be called
+    /// now and then, not twice at once; it does nothing while there is room.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn make_room(&self) -> Result<Evicted> {
+        self.shared.make_room().await
+    }
+
+    /// Bytes of zips that are to stay at most; 0 if all are.
+    pub fn quota(&self) -> u64 {
+        self.shared.options.quota
     }
 
     /// What happened so far.

@@ -16,8 +16,10 @@
 //! <escaped module>/@v/<version>.zip.ok        by whom these bytes were admitted, and which; likewise .mod.ok
 //! <escaped module>/@v/<version>.published     this version was published here: its files are the only copy
 //! <escaped module>/@v/<escaped query>.info    what a branch stood for when last asked
+//! <escaped module>/@v/<escaped version>.kept  upstream does not have this version any more: it is the only copy
 //! <escaped module>/@latest                    what was the latest version when last asked
 //! .staging/                                   files not yet whole or not yet admitted
+//! .moved                                      versions whose tags were moved since they were stored
 //! .evidence/                                  files that were refused, and why
 //! ```
 //!
@@ -61,14 +63,15 @@ mod info;
 mod origin;
 mod policy;
 mod proxy;
+mod repo_name;
 mod sources;
 mod staged;
 mod upstream;
 mod vcs;
 
 pub use cache::{
-    Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedBody, CachedFile, EvidenceLimits,
-    FileKind, Hashes, PublishError, Published, Recorded, Refusal,
+    Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedBody, CachedFile, Evicted,
+    EvidenceLimits, FileKind, Hashes, Housed, Moved, PublishError, Published, Recorded, Refusal,
 };
 pub use chain::{Chain, Link};
 pub use client::{
@@ -87,6 +90,7 @@ pub use info::{Info, Origin};
 pub use origin::Base;
 pub use policy::Policy;
 pub use proxy::Proxy;
+pub use repo_name::RepoName;
 pub use sources::{Nowhere, Source, Sources};
 pub use staged::{Complete, Staged, Staging};
 pub use upstream::{BoxFuture, MAX_GO_MOD, MAX_LIST, MAX_ZIP, Upstream};

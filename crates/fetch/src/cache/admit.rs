@@ -51,6 +51,12 @@ pub trait Admit: Send + Sync + 'static {
     /// nothing about a zip that comes.
     fn expect_zip<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>>;
 
+    /// Could the zip of this version, which was admitted, be had again, and would only the same content be admitted? Then
+    /// it may be removed to make room. May block for a moment.
+    fn is_replaceable(&self, _version: &ModuleVersion) -> bool {
+        false
+    }
+
     /// May this zip be served for `version`? Its go.mod may be another one than the `.mod` that is served: to the go
     /// command these are two files with a hash each, so that is for the record to decide, where there is one.
     fn admit_zip<'a>(

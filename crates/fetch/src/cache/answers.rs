@@ -237,6 +237,7 @@ impl Shared {
         self.note_absence(name, asked, &answer);
         let info = answer?;
         self.store(name, info.format()).await;
+        self.origins.note(path, &info);
         Ok(Arc::new(info))
     }
 

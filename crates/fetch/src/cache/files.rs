@@ -88,6 +88,7 @@ impl Shared {
         }
         let staged = self.staging.write(info.format().into()).await?;
         self.place(staged, name).await?;
+        self.origins.note(version.path(), &info);
         self.note_version(version);
         Ok(())
     }
@@ -147,6 +148,7 @@ impl Shared {
         go_mod: H1,
     ) -> Result<()> {
         let checked = self.check(version, staged.path()).await?;
+        self.check_again(version, name, checked.h1).await?;
         let note = recover::Note::write(&staged, version).await?;
         if let Err(refusal) = self.admit.admit_zip(version, checked.hashes(go_mod)).await {
             self.keep_evidence(version, FileKind::Zip, staged, &refusal).await;
@@ -222,6 +224,9 @@ impl Shared {
             let placed = shared.tree.place(staged.path(), &name)?;
             if placed == Placed::New {
                 shared.counters.stored(staged.length());
+                if name.is_zip() {
+                    shared.counters.stored_zip(staged.length());
+                }
             }
             Ok(placed)
         };

@@ -9,6 +9,7 @@ use quipu_module::{H1, ModuleVersion};
 use sha2::{Digest as _, Sha256};
 
 use super::Shared;
+use super::in_use::InUse;
 use super::mark::{Mark, hex};
 use super::tree::{FileKind, Name};
 use crate::error::Result;
@@ -71,12 +72,14 @@ pub(super) struct Known {
     h1: Option<H1>,
     /// The content of a small file.
     bytes: Option<Bytes>,
+    /// Its use, where that is noted.
+    in_use: Option<Arc<InUse>>,
 }
 
 impl Known {
     fn of_bytes(bytes: Vec<u8>, h1: Option<H1>) -> Self {
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-        Self { length: bytes.len() as u64, etag: etag(&sha256), h1, bytes: Some(bytes.into()) }
+        Self { length: bytes.len() as u64, etag: etag(&sha256), h1, bytes: Some(bytes.into()), in_use: None }
     }
 
     fn with(&self, body: CachedBody) -> CachedFile {
@@ -86,17 +89,27 @@ impl Known {
 
 impl Shared {
     /// The small file of this name, if it is in memory.
-    pub(super) fn recent(&self, name: &str) -> Option<CachedFile> {
+    pub(super) fn recent(self: &Arc<Self>, name: &str) -> Option<CachedFile> {
         let known = self.known.get(name)?;
         let bytes = known.bytes.clone()?;
+        if let Some(in_use) = &known.in_use {
+            self.touch(in_use);
+        }
         Some(known.with(CachedBody::Bytes(bytes)))
     }
 
     /// The file, if it is stored and admitted.
-    pub(super) fn open(&self, version: &ModuleVersion, kind: FileKind) -> Result<Option<CachedFile>> {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        kind: FileKind,
+    ) -> Result<Option<CachedFile>> {
         let name = Name::file(version, kind);
         let known = self.known.get(name.as_str());
         if let Some(known) = &known {
+            if let Some(in_use) = &known.in_use {
+                self.touch(in_use);
+            }
             if let Some(bytes) = &known.bytes {
                 return Ok(Some(known.with(CachedBody::Bytes(bytes.clone()))));
             }
@@ -115,7 +128,12 @@ impl Shared {
     }
 
     /// Opens a file of which nothing is known yet.
-    fn load(&self, version: &ModuleVersion, kind: FileKind, name: &Name) -> io::Result<Option<CachedFile>> {
+    fn load(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        kind: FileKind,
+        name: &Name,
+    ) -> io::Result<Option<CachedFile>> {
         let Some(mut file) = self.tree.open(name)? else { return Ok(None) };
         let length = file.metadata()?.len();
         let known = match kind {
@@ -126,7 +144,11 @@ impl Shared {
             }
             FileKind::GoMod | FileKind::Zip => self.load_marked(&mut file, length, name)?,
         };
-        Ok(known.map(|known| {
+        Ok(known.map(|mut known| {
+            known.in_use = self.in_use(version, kind);
+            if let Some(in_use) = &known.in_use {
+                self.touch(in_use);
+            }
             let size = known.bytes.as_ref().map_or(0, Bytes::len);
             let body = known.bytes.clone().map_or(CachedBody::File(file), CachedBody::Bytes);
             let found = known.with(body);
@@ -147,7 +169,13 @@ impl Shared {
             return Ok(None);
         };
         if length > SMALL {
-            return Ok(Some(Known { length, etag: etag(&mark.sha256), h1: Some(mark.h1), bytes: None }));
+            return Ok(Some(Known {
+                length,
+                etag: etag(&mark.sha256),
+                h1: Some(mark.h1),
+                bytes: None,
+                in_use: None,
+            }));
         }
         let known = Known::of_bytes(read_exactly(file, length)?, Some(mark.h1));
         Ok((known.etag == etag(&mark.sha256)).then_some(known))

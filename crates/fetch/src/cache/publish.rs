@@ -234,6 +234,12 @@ impl Upstream for Elsewhere {
         Box::pin(async move { self.of(path)?.latest(path).await })
     }
 
+    fn forget(&self, path: &ModulePath) {
+        if let Ok(upstream) = self.of(path) {
+            upstream.forget(path);
+        }
+    }
+
     fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
         Box::pin(async move { self.of(version.path())?.go_mod(version).await })
     }

@@ -21,6 +21,16 @@ pub struct CacheStats {
     pub refused: u64,
     /// Files that upstream sent broken.
     pub rejected: u64,
+    /// Bytes of all zips that are stored, as far as they were counted.
+    pub zip_bytes: u64,
+    /// Zips that were removed to make room.
+    pub evicted: u64,
+    /// Bytes of them.
+    pub evicted_bytes: u64,
+    /// Moves of tags that were noticed.
+    pub moves: u64,
+    /// Versions whose tags are moved now.
+    pub moved: u64,
     /// Fetches under way now.
     pub under_way: u64,
 }
@@ -34,6 +44,10 @@ pub(super) struct Counters {
     stale: AtomicU64,
     refused: AtomicU64,
     rejected: AtomicU64,
+    pub(super) zip_bytes: AtomicU64,
+    evicted: AtomicU64,
+    evicted_bytes: AtomicU64,
+    moves: AtomicU64,
 }
 
 impl Counters {
@@ -61,6 +75,21 @@ impl Counters {
     pub(super) fn rejected(&self) {
         self.rejected.fetch_add(1, Relaxed);
     }
+
+    pub(super) fn stored_zip(&self, bytes: u64) {
+        self.zip_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(super) fn evicted(&self, bytes: u64) {
+        self.evicted.fetch_add(1, Relaxed);
+        self.evicted_bytes.fetch_add(bytes, Relaxed);
+        let less = |all: u64| Some(all.saturating_sub(bytes));
+        let _ = self.zip_bytes.fetch_update(Relaxed, Relaxed, less);
+    }
+
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Relaxed);
+    }
 }
 
 impl Shared {
@@ -75,6 +104,11 @@ impl Shared {
             stale: counters.stale.load(Relaxed),
             refused: counters.refused.load(Relaxed),
             rejected: counters.rejected.load(Relaxed),
+            zip_bytes: counters.zip_bytes.load(Relaxed),
+            evicted: counters.evicted.load(Relaxed),
+            evicted_bytes: counters.evicted_bytes.load(Relaxed),
+            moves: counters.moves.load(Relaxed),
+            moved: self.moved.len() as u64,
             under_way: under_way as u64,
         }
     }

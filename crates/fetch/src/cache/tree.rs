@@ -64,6 +64,11 @@ impl Name {
         Self::of(version.path(), &format!("@v/{}.published", version.version().escaped()))
     }
 
+    /// The file that says that nobody else has the version any more, so that it must not be removed to make room.
+    pub(crate) fn kept(version: &ModuleVersion) -> Self {
+        Self::of(version.path(), &format!("@v/{}.kept", version.version().escaped()))
+    }
+
     /// The file that says that the file of this name was admitted.
     pub(crate) fn mark(&self) -> Self {
         Self(format!("{}.ok", self.0).into())
@@ -81,6 +86,10 @@ impl Name {
     /// The name as a key that is shared, not copied.
     pub(crate) fn key(&self) -> Arc<str> {
         self.0.clone()
+    }
+
+    pub(crate) fn is_zip(&self) -> bool {
+        self.0.ends_with(".zip")
     }
 
     /// Whether no file system can hold it.

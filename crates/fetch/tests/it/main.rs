@@ -11,5 +11,6 @@ mod full_disk;
 mod go;
 mod proxy;
 mod recovery;
+mod retention;
 mod support;
 mod tls;

@@ -1,0 +1,295 @@
+//! What is kept and what goes: tags that move, quotas, and the only copy.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use quipu_fetch::{
+    Admit, BoxFuture, Cache, CacheOptions, CachedBody, Error, Evicted, FileKind, Hashes, Refusal,
+};
+use quipu_module::{H1, ModuleVersion};
+
+use crate::support::modules::Module;
+use crate::support::scripted::Scripted;
+use crate::support::server::{Reply, Server};
+use crate::support::{Judge, chain, client, options, own, tree, version};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Admits everything; what begins with `example.com` is public.
+#[derive(Default)]
+struct Public;
+
+impl Admit for Public {
+    fn admit_go_mod<'a>(&'a self, _: &'a ModuleVersion, _: H1) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn expect_zip<'a>(&'a self, _: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn is_replaceable(&self, version: &ModuleVersion) -> bool {
+        version.path().as_str().starts_with("example.com/")
+    }
+
+    fn admit_zip<'a>(&'a self, _: &'a ModuleVersion, _: Hashes) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+fn stored(root: &Path, module: &Module, extension: &str) -> std::path::PathBuf {
+    root.join(module.url(extension).trim_start_matches('/'))
+}
+
+/// The zip was last used so many days ago.
+fn used(root: &Path, module: &Module, days: u32) {
+    let mark = File::options().write(true).open(stored(root, module, "zip.ok")).unwrap();
+    mark.set_modified(SystemTime::now() - DAY * days).unwrap();
+}
+
+fn cache(root: &Path, server: &Server, quota: u64) -> Cache {
+    let (client, _) = client(&[&server.url]);
+    let options = CacheOptions { quota, ..options() };
+    Cache::open_root(root, chain(&server.url, &client), Arc::new(Public), options).unwrap()
+}
+
+/// Modules of 100 kB each, the first not used for the longest time; fetched through `cache`.
+async fn fill(root: &Path, server: &Server, cache: &Cache, names: &[&str]) -> Vec<Module> {
+    let mut modules = Vec::new();
+    for (n, name) in names.iter().enumerate() {
+        let module = Module::new(name, 100_000);
+        module.serve(server);
+        for kind in [FileKind::Info, FileKind::Zip] {
+            cache.file(&module.version, kind).await.unwrap();
+        }
+        used(root, &module, 100 - u32::try_from(n).unwrap());
+        modules.push(module);
+    }
+    modules
+}
+
+fn zips(root: &Path) -> Vec<String> {
+    tree(root).into_iter().filter(|name| name.ends_with(".zip")).collect()
+}
+
+#[tokio::test]
+async fn what_was_not_used_for_longest_goes_first_and_comes_back_the_same() {
+    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let names =
+        ["example.com/a@v1.0.0", "example.com/b@v1.0.0", "example.com/c@v1.0.0", "example.com/d@v1.0.0"];
+    let cache = cache(root.path(), &server, 350_000);
+    let modules = fill(root.path(), &server, &cache, &names).await;
+    assert!(cache.stats().zip_bytes > 400_000);
+    // Used just now, although it is the oldest: the note of it is older than a day.
+    let again = self::cache(root.path(), &server, 350_000);
+    again.survey().await.unwrap();
+    again.file(&modules[0].version, FileKind::Zip).await.unwrap();
+    let evicted = again.make_room().await.unwrap();
+    assert_eq!((evicted.files, evicted.kept), (1, 0));
+    assert_eq!(
+        zips(root.path()),
+        ["example.com/a/@v/v1.0.0.zip", "example.com/c/@v/v1.0.0.zip", "example.com/d/@v/v1.0.0.zip"]
+    );
+    assert_eq!((again.stats().evicted, again.stats().evicted_bytes), (1, evicted.bytes));
+    assert!(again.stats().zip_bytes <= 350_000);
+    assert_eq!(again.make_room().await.unwrap(), Evicted::default(), "there is room");
+    // Its small files and its hash are there, and it comes back.
+    assert!(again.open(&modules[1].version, FileKind::GoMod).unwrap().is_some());
+    assert!(again.open(&modules[1].version, FileKind::Zip).unwrap().is_none());
+    let file = again.file(&modules[1].version, FileKind::Zip).await.unwrap();
+    assert_eq!(file.bytes().await.unwrap(), modules[1].zip);
+}
+
+#[tokio::test]
+async fn an_evicted_zip_that_comes_back_changed_is_refused() {
+    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let cache = cache(root.path(), &server, 1);
+    let modules = fill(root.path(), &server, &cache, &["example.com/a@v1.0.0"]).await;
+    assert_eq!(cache.make_room().await.unwrap().files, 1);
+    let other = Module::new("example.com/a@v1.0.0", 7);
+    server.on(&other.url("zip"), Reply::ok(other.zip.clone()));
+    let error = cache.file(&other.version, FileKind::Zip).await.unwrap_err();
+    assert!(error.text().contains(&modules[0].zip_h1().to_string()), "{error}");
+    assert!(error.text().contains(&other.zip_h1().to_string()), "{error}");
+    assert_eq!(zips(root.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_only_copy_never_goes() {
+    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let cache = cache(root.path(), &server, 1);
+    let names = [
+        "corp.example/private@v1.0.0",
+        "example.com/published@v1.0.0",
+        "example.com/gone@v1.0.0",
+        "example.com/away@v1.0.0",
+        "example.com/unmarked@v1.0.0",
+        "example.com/public@v1.0.0",
+        "example.com/now@v1.0.0",
+    ];
+    let modules = fill(root.path(), &server, &cache, &names).await;
+    fs::write(stored(root.path(), &modules[1], "published"), "").unwrap();
+    server.on(&modules[2].url("info"), Reply::new(404, ""));
+    server.on(&modules[3].url("info"), Reply::new(503, ""));
+    fs::remove_file(stored(root.path(), &modules[4], "zip.ok")).unwrap();
+    used(root.path(), &modules[6], 0);
+    let evicted = cache.make_room().await.unwrap();
+    assert_eq!(evicted.files, 1);
+    assert!(!stored(root.path(), &modules[5], "zip").exists());
+    assert_eq!(zips(root.path()).len(), 6);
+    // What was gone once stays for ever, also when somebody puts something there again.
+    modules[2].serve(&server);
+    modules[3].serve(&server);
+    assert_eq!(cache.make_room().await.unwrap().files, 1, "the one that was away");
+    assert!(stored(root.path(), &modules[2], "zip").exists());
+    assert!(stored(root.path(), &modules[2], "kept").exists());
+}
+
+#[tokio::test]
+async fn readers_of_what_goes_read_on() {
+    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let module = Module::new("example.com/big@v1.0.0", 2 << 20);
+    module.serve(&server);
+    let cache = cache(root.path(), &server, 1);
+    for kind in [FileKind::Info, FileKind::Zip] {
+        cache.file(&module.version, kind).await.unwrap();
+    }
+    used(root.path(), &module, 2);
+    let open = cache.open(&module.version, FileKind::Zip).unwrap().unwrap();
+    used(root.path(), &module, 2);
+    let CachedBody::File(mut file) = open.body else { panic!("a big file is read from the disk") };
+    let mut start = vec![0; 1000];
+    file.read_exact(&mut start).unwrap();
+    assert_eq!(cache.make_room().await.unwrap().files, 1);
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest).unwrap();
+    assert_eq!([start, rest].concat(), module.zip);
+    // The next one fetches it again.
+    assert!(cache.open(&module.version, FileKind::Zip).unwrap().is_none());
+    assert_eq!(cache.file(&module.version, FileKind::Zip).await.unwrap().length, module.zip.len() as u64);
+}
+
+#[tokio::test]
+async fn a_crash_while_room_is_made_loses_nothing_that_cannot_be_had_again() {
+    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let names: Vec<_> = (0..40).map(|n| format!("example.com/m{n}@v1.0.0")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let modules = fill(root.path(), &server, &cache(root.path(), &server, 0), &names).await;
+    for step in 0..10 {
+        let (path, url) = (root.path().to_owned(), server.url.clone());
+        let crash = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            let cache = {
+                let _inside = runtime.enter();
+                let (client, _) = client(&[&url]);
+                let options = CacheOptions { quota: 1, ..options() };
+                Cache::open_root(&path, chain(&url, &client), Arc::new(Public), options).unwrap()
+            };
+            runtime.spawn(async move {
+                cache.survey().await.unwrap();
+                cache.make_room().await.unwrap();
+            });
+            std::thread::sleep(Duration::from_millis(step));
+            runtime.shutdown_background();
+        });
+        tokio::task::spawn_blocking(move || crash.join().unwrap()).await.unwrap();
+    }
+    let cache = cache(root.path(), &server, 0);
+    for module in &modules {
+        let file = cache.file(&module.version, FileKind::Zip).await.unwrap();
+        assert_eq!(file.bytes().await.unwrap(), module.zip);
+    }
+    assert_eq!(own(root.path(), ".evidence"), [""; 0]);
+}
+
+/// The `.info` of v1.0.0 made from this commit.
+fn from(commit: &str) -> String {
+    format!(
+        r#"{{"Version":"v1.0.0","Origin":{{"VCS":"git","URL":"https://git.example/m","Hash":"{commit}","Ref":"refs/tags/v1.0.0"}}}}"#
+    )
+}
+
+#[tokio::test]
+async fn a_moved_tag_is_noticed_and_changes_nothing() {
+    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
+    let judge = Judge::new();
+    let open = || Cache::open_root(root.path(), upstream.clone(), judge.clone(), options()).unwrap();
+    let (cache, wanted) = (open(), version("example.com/m@v1.0.0"));
+    let (first, second) = ("a".repeat(40), "b".repeat(40));
+    upstream.set("example.com/m@v1.0.0", Ok(&from(&first)));
+    cache.file(&wanted, FileKind::Info).await.unwrap();
+    cache.compare(&wanted).await.unwrap();
+    // The same commit, named shorter.
+    upstream.set("example.com/m@v1.0.0", Ok(&from(&first[..12])));
+    cache.compare(&wanted).await.unwrap();
+    assert!(cache.moved().is_empty());
+
+    upstream.set("example.com/m@v1.0.0", Ok(&from(&second)));
+    for _ in 0..3 {
+        cache.compare(&wanted).await.unwrap();
+    }
+    assert_eq!((cache.stats().moves, cache.stats().moved), (1, 1));
+    let moved = cache.moved();
+    assert_eq!((&moved[0].version, &moved[0].stored, &moved[0].upstream), (&wanted, &first, &second));
+    let kept = own(root.path(), ".evidence");
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    let report = kept.iter().find(|name| name.ends_with(".txt")).unwrap();
+    let report = fs::read_to_string(root.path().join(".evidence").join(report)).unwrap();
+    assert!(report.contains(&first) && report.contains(&second), "{report}");
+    let served = cache.file(&wanted, FileKind::Info).await.unwrap().bytes().await.unwrap();
+    assert_eq!(served, from(&first).as_bytes());
+
+    // Known after a restart, told again only when it moves again, and forgotten when it moves back.
+    let cache = open();
+    assert_eq!(cache.moved(), moved);
+    cache.compare(&wanted).await.unwrap();
+    assert_eq!(cache.stats().moves, 0);
+    upstream.set("example.com/m@v1.0.0", Ok(&from(&"c".repeat(40))));
+    cache.compare(&wanted).await.unwrap();
+    assert_eq!((cache.stats().moves, cache.stats().moved), (1, 1));
+    upstream.set("example.com/m@v1.0.0", Ok(&from(&first)));
+    cache.compare(&wanted).await.unwrap();
+    assert_eq!((cache.stats().moves, cache.moved().len(), open().moved().len()), (1, 0, 0));
+    // Gone is not moved, and from then on what is here is the only copy; a fault says nothing.
+    upstream.fail("example.com/m@v1.0.0");
+    assert!(cache.compare(&wanted).await.is_err());
+    assert!(!root.path().join("example.com/m/@v/v1.0.0.kept").exists());
+    upstream.set("example.com/m@v1.0.0", Err(Error::not_found("gone")));
+    cache.compare(&wanted).await.unwrap();
+    assert!(root.path().join("example.com/m/@v/v1.0.0.kept").exists());
+}
+
+#[tokio::test]
+async fn only_what_is_in_use_is_compared_and_not_often() {
+    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
+    let cache = Cache::open_root(root.path(), upstream.clone(), Judge::new(), options()).unwrap();
+    let (used, unused) = (version("example.com/m@v1.0.0"), version("example.com/x@v1.0.0"));
+    for wanted in [&used, &unused] {
+        upstream.set(&wanted.to_string(), Ok(&from(&"a".repeat(40))));
+        cache.file(wanted, FileKind::Info).await.unwrap();
+        let info = root.path().join(format!("{}/@v/v1.0.0.info", wanted.path()));
+        File::options().write(true).open(info).unwrap().set_modified(SystemTime::now() - DAY * 2).unwrap();
+    }
+    upstream.set("example.com/m@v1.0.0", Ok(&from(&"b".repeat(40))));
+    upstream.asked();
+    // Another process's memory: what is known of files is read anew.
+    let cache = Cache::open_root(root.path(), upstream.clone(), Judge::new(), options()).unwrap();
+    for _ in 0..500 {
+        cache.file(&used, FileKind::Info).await.unwrap();
+        assert!(cache.recent("example.com/m/@v/v1.0.0.info").is_some());
+        if cache.stats().moved > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(cache.moved()[0].version, used);
+    for _ in 0..100 {
+        cache.file(&used, FileKind::Info).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(upstream.asked(), 1);
+}
