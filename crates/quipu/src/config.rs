@@ -152,6 +152,32 @@ table! {
 }
 
 table! {
+    /// `[hooks]`: webhooks, by which forges tell that a repository has changed. Each file holds one secret a line, of at
+    /// least 16 bytes.
+    Hooks {
+        /// File of the secrets of GitHub's webhooks to URL/-/hooks/github
+        github: PathBuf, "hooks-github", "QUIPU_HOOKS_GITHUB", "github";
+        /// File of the secret tokens of GitLab's webhooks to URL/-/hooks/gitlab
+        gitlab: PathBuf, "hooks-gitlab", "QUIPU_HOOKS_GITLAB", "gitlab";
+        /// File of the secrets of Gitea's webhooks to URL/-/hooks/gitea
+        gitea: PathBuf, "hooks-gitea", "QUIPU_HOOKS_GITEA", "gitea";
+        /// File of the secrets of Forgejo's webhooks to URL/-/hooks/forgejo
+        forgejo: PathBuf, "hooks-forgejo", "QUIPU_HOOKS_FORGEJO", "forgejo";
+    }
+}
+
+table! {
+    /// `[cache]`: what is kept of modules.
+    Retention {
+        /// Disk space for zips of modules, in MiB: beyond it those not used for longest go, as far as they can be had
+        /// again [default: all stay]
+        quota_mib: u64, "cache-quota-mib", "QUIPU_CACHE_QUOTA_MIB", "quota_mib";
+        /// A version in use is compared with its origin so often, in hours; 0: never [default: 24]
+        compare_hours: u64, "cache-compare-hours", "QUIPU_CACHE_COMPARE_HOURS", "compare_hours";
+    }
+}
+
+table! {
     /// `[limits]`: how much at once.
     Limits {
         /// Connections at once [default: 10000]
@@ -223,6 +249,8 @@ table! {
         publish: Publish, "Publishing";
         tls: Tls, "TLS";
         direct: Direct, "Fetching from repositories";
+        hooks: Hooks, "Webhooks";
+        cache: Retention, "Module cache";
         limits: Limits, "Limits";
         output: Output, "Output";
     }

@@ -5,6 +5,7 @@ mod backup;
 mod cli;
 mod config;
 mod fsck;
+mod hooks;
 mod import;
 mod keys;
 mod logging;

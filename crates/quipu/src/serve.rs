@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use quipu_fetch::{Cache, CacheOptions};
+use quipu_fetch::{Cache, CacheOptions, Evicted};
 use quipu_ledger::{Guarded, Ledger, OpenError, OpenOptions, RealDisk, SealError, Vouch, read_identity};
 use quipu_module::SumDatabase;
 use quipu_note::{SignerKey, VerifierKey};
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Config};
+use crate::hooks;
 use crate::keys::{self, DataDir};
 use crate::logging;
 use crate::output::tell;
@@ -230,20 +231,24 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
     let admission = Admission::new(ledger.clone(), vouching(config, data, &upstream, &others));
     let sources = sources::modules(config, data, &upstream).await?;
     let least = config.set.limits.free_mib.unwrap_or(512) * MIB;
+    let retention = &config.set.cache;
     let options = CacheOptions {
         owner: served.verifier.to_string(),
         disk_floor: least,
         published: config.published()?,
+        quota: retention.quota_mib.unwrap_or(0).saturating_mul(MIB),
+        compare: Duration::from_secs(retention.compare_hours.unwrap_or(24).saturating_mul(3600)),
         ..CacheOptions::default()
     };
     let modules = Cache::open_root(&data.modules(), sources, admission.admit(), options)
         .with_context(|| format!("cannot use the module cache {}", data.modules().display()))?;
     tokio::spawn(recover(modules.clone()));
+    tokio::spawn(keep_house(modules.clone()));
     let Served { verifier, url, metrics, access } = served;
     let operation =
         Operation { exports: exports(url, verifier), metrics: Arc::new(move || metrics.render()) };
-    let ledger = ledger.clone();
-    Ok(App::new(Parts { ledger, name, instance, admission, modules, others, access, operation }))
+    let (ledger, hooks) = (ledger.clone(), hooks::secrets(&config.set.hooks)?);
+    Ok(App::new(Parts { ledger, name, instance, admission, modules, others, access, hooks, operation }))
 }
 
 /// Finishes what a crash left half done in the module cache.
@@ -251,6 +256,23 @@ async fn recover(modules: Cache) {
     let finished = modules.recover().await;
     if finished > 0 {
         info!(finished, "files that an earlier run had fetched are in the cache now");
+    }
+}
+
+/// Finds out what the module cache holds, and makes room in it where it holds more than it should.
+async fn keep_house(modules: Cache) {
+    if let Err(error) = modules.survey().await {
+        warn!(%error, "the module cache cannot be looked through");
+    }
+    let mut minute = tokio::time::interval(Duration::from_secs(60));
+    minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        minute.tick().await;
+        match modules.make_room().await {
+            Ok(Evicted { files: 0, kept: 0, .. }) => {}
+            Ok(Evicted { files, bytes, kept }) => info!(files, bytes, kept, "made room in the module cache"),
+            Err(error) => warn!(%error, "no room can be made in the module cache"),
+        }
     }
 }
 

@@ -29,6 +29,10 @@ pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
         tell(if ready { "ready" } else { "NOT READY" })?;
         tell(checks.trim_end())?;
         tell(format_args!("records: {size}\nroot: {root}"))?;
+        let moved: Vec<_> = metrics.lines().filter_map(moved_tag).collect();
+        if !moved.is_empty() {
+            tell(format_args!("moved tags: {}", moved.join(", ")))?;
+        }
         for (name, value) in figures {
             tell(format_args!("{name}: {value}"))?;
         }
@@ -56,14 +60,24 @@ fn figure(line: &str) -> Option<(&str, f64)> {
     Some((name, value.parse().ok()?))
 }
 
+/// The version whose tag was moved, if the line says so.
+fn moved_tag(line: &str) -> Option<&str> {
+    let (version, value) = line.strip_prefix("quipu_tag_moved{version=\"")?.split_once("\"} ")?;
+    (value == "1").then_some(version)
+}
+
 /// The figures worth a look; all of them are at /metrics.
-const SHOWN: [&str; 8] = [
+const SHOWN: [&str; 12] = [
     "quipu_log_head_time_seconds",
     "quipu_log_queue",
     "quipu_log_rounds",
     "quipu_log_round_commit_seconds",
     "quipu_log_round_guard_seconds",
     "quipu_cache_free_bytes",
+    "quipu_cache_zip_bytes",
+    "quipu_cache_quota_bytes",
+    "quipu_cache_evicted_files_total",
+    "quipu_tags_moved",
     "quipu_records_unproven_total",
     "quipu_tls_certificate_expiry_seconds",
 ];

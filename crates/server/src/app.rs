@@ -1,5 +1,6 @@
 //! The application: from a request to the handler that answers it, with the rules that hold for all requests.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use tracing::{debug, info};
 use crate::access::Access;
 use crate::feed::Feed;
 use crate::gate::{self, Gate, Pass};
+use crate::hooks::{Forge, Hooks, Secrets};
 use crate::listen::{self, Answer, ListenOptions};
 use crate::lookup::{Lookup, Records, Vouching};
 use crate::ops::{Operation, Ops};
@@ -42,6 +44,8 @@ pub struct Parts {
     pub others: Vec<Other>,
     /// Who may do what.
     pub access: Access,
+    /// The forges whose webhooks are taken, and their secrets.
+    pub hooks: BTreeMap<Forge, Secrets>,
     /// What the operator's pages show.
     pub operation: Operation,
 }
@@ -73,6 +77,7 @@ struct Inner {
     instance: String,
     gate: Gate,
     publisher: Publisher,
+    hooks: Hooks,
     own: OwnLog,
     proxy: ModuleProxy,
     others: Passthrough,
@@ -85,13 +90,14 @@ impl App {
     /// Puts a server together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, name, instance, admission, modules, others, access, operation } = parts;
+        let Parts { ledger, name, instance, admission, modules, others, access, hooks, operation } = parts;
         let Admission(records) = admission;
         let lookup = Arc::new(Lookup::new(Arc::clone(&records), Arc::new(modules.clone())));
         Self(Arc::new(Inner {
             own: OwnLog::new(ledger.clone(), lookup, instance.clone()),
             publisher: Publisher::new(modules.clone(), access.audit().clone()),
             gate: Gate::new(access),
+            hooks: Hooks::new(hooks, modules.clone()),
             proxy: ModuleProxy::new(modules.clone()),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
             feed: Feed::new(ledger.clone(), name.clone()),
@@ -141,11 +147,25 @@ impl Inner {
         if request.method() == Method::PUT && !crowded {
             return reply::private(self.publish(route, asked, body, peer.ip()).await);
         }
+        if request.method() == Method::POST {
+            return self.told(route, asked, body, crowded).await;
+        }
         let need = gate::need(route, &self.name, &self.others);
         match self.gate.check(&need, asked, peer.ip()) {
             Ok(pass) if pass.is_public => self.route(route, request, crowded).await,
             Ok(_) => reply::private(self.route(route, request, crowded).await),
             Err(refusal) => reply::private(reply::refuse(&refusal)),
+        }
+    }
+
+    /// A webhook is let in by its signature, which is known when its body is. Nothing else is told here.
+    async fn told(&self, route: Route<'_>, asked: &HeaderMap, body: Incoming, crowded: bool) -> Reply {
+        match route {
+            Route::Hook(forge) if !crowded => self.hooks.answer(forge, asked, body).await,
+            Route::Hook(_) => {
+                reply::closing(reply::refuse(&Refusal::Busy("all connections of this server are in use".to_owned())))
+            }
+            _ => reply::closing(reply::refuse(&Refusal::Method)),
         }
     }
 
@@ -181,7 +201,7 @@ impl Inner {
             Route::Sumdb(rest) => self.sumdb(rest, asked).await,
             Route::StoredSumdb(rest) => self.stored_sumdb(rest, asked).await,
             Route::Module(module) => self.passing(asked, self.proxy.answer(module, asked)).await,
-            Route::Unknown => {
+            Route::Hook(_) | Route::Unknown => {
                 reply::refuse(&Refusal::NotFound("neither a module nor a resource of this server".to_owned()))
             }
         }
@@ -230,10 +250,10 @@ fn no_database() -> Refusal {
     Refusal::NotFound("no such resource of a checksum database that this server has".to_owned())
 }
 
-/// The rules that hold for every request: a method that only reads or publishes, and no doubt about whom it is for and where it
-/// ends.
+/// The rules that hold for every request: a method that reads, publishes or tells something, and no doubt about whom it is for and
+/// where it ends.
 fn acceptable(request: &Request<()>) -> Result<(), Refusal> {
-    let writes = request.method() == Method::PUT;
+    let writes = request.method() == Method::PUT || request.method() == Method::POST;
     if !writes && request.method() != Method::GET && request.method() != Method::HEAD {
         return Err(Refusal::Method);
     }

@@ -60,8 +60,8 @@ impl Gate {
 /// What reading a route needs. Every route is named, so that none that is added is open by oversight.
 pub(crate) fn need(route: Route<'_>, own: &str, others: &Passthrough) -> Need {
     match route {
-        // A path of no resource tells nothing; load balancers have no tokens.
-        Route::Unknown | Route::Health | Route::Ready => Need::Nothing,
+        // A path of no resource tells nothing, nor does reading at one for webhooks; load balancers have no tokens.
+        Route::Unknown | Route::Hook(_) | Route::Health | Route::Ready => Need::Nothing,
         Route::Home | Route::Checkpoint => Need::Belong,
         Route::Metrics => Need::Admin,
         Route::Index => Need::Audit,

@@ -13,6 +13,7 @@ mod body;
 mod evidence;
 mod feed;
 mod gate;
+mod hooks;
 mod kept;
 mod listen;
 mod lookup;
@@ -34,6 +35,7 @@ pub use access::{Access, Grant, Rules, Scope, Secret, Token, TokenError, TokenFi
 pub use app::{Admission, App, Parts};
 pub use audit::{AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log};
 pub use body::Body;
+pub use hooks::{Forge, Secrets};
 pub use listen::ListenOptions;
 pub use lookup::Vouching;
 pub use ops::{Operation, RenderMetrics};

@@ -210,6 +210,14 @@ impl Records {
 }
 
 impl Admit for Records {
+    /// Public, in the log, and proven by the upstream database.
+    fn is_replaceable(&self, module: &ModuleVersion) -> bool {
+        let policy = &self.vouching.policy;
+        let upstream = self.vouching.upstream.as_ref().filter(|_| !policy.is_unverified(module.path()));
+        let proven = upstream.is_some_and(|upstream| upstream.kept_lookup(module).is_some());
+        proven && self.find(module).is_ok_and(|found| found.is_some())
+    }
+
     fn admit_go_mod<'a>(
         &'a self,
         module: &'a ModuleVersion,

@@ -1,7 +1,8 @@
 //! For those who run the server: health, readiness, metrics, and a page that says how to use it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -21,16 +22,21 @@ pub struct Operation {
     pub metrics: RenderMetrics,
 }
 
+/// Most moved tags that are named.
+const MAX_MOVED_SHOWN: usize = 100;
+
 /// Handlers of the operator's pages.
 pub(crate) struct Ops {
     ledger: Ledger,
     modules: Cache,
     operation: Operation,
+    /// The moved tags that were named at `/metrics` last.
+    named: Mutex<BTreeSet<String>>,
 }
 
 impl Ops {
     pub(crate) const fn new(ledger: Ledger, modules: Cache, operation: Operation) -> Self {
-        Self { ledger, modules, operation }
+        Self { ledger, modules, operation, named: Mutex::new(BTreeSet::new()) }
     }
 
     /// The process answers: that is all it says.
@@ -106,13 +112,32 @@ impl Ops {
             ("quipu_cache_stale_answers_total", stats.stale),
             ("quipu_cache_refused_total", stats.refused),
             ("quipu_cache_rejected_total", stats.rejected),
+            ("quipu_cache_evicted_files_total", stats.evicted),
+            ("quipu_cache_evicted_bytes_total", stats.evicted_bytes),
+            ("quipu_tags_moved_total", stats.moves),
         ] {
             metrics::counter!(name).absolute(count);
         }
         gauge("quipu_cache_fetches_under_way", stats.under_way);
+        gauge("quipu_cache_zip_bytes", stats.zip_bytes);
+        gauge("quipu_cache_quota_bytes", self.modules.quota());
+        gauge("quipu_tags_moved", stats.moved);
+        self.name_moved_tags();
         if let Ok(room) = self.modules.room() {
             gauge("quipu_cache_free_bytes", room.free);
         }
+    }
+
+    /// Names the moved tags, and says of those that were named and are back that they are.
+    fn name_moved_tags(&self) {
+        let moved = self.modules.moved().into_iter().take(MAX_MOVED_SHOWN);
+        let now: BTreeSet<String> = moved.map(|moved| moved.version.to_string()).collect();
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        for version in named.iter().chain(&now) {
+            let is_moved = if now.contains(version) { 1.0 } else { 0.0 };
+            metrics::gauge!("quipu_tag_moved", "version" => version.clone()).set(is_moved);
+        }
+        *named = now;
     }
 
     /// What this server is and how a go command is pointed at it.

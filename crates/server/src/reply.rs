@@ -66,6 +66,8 @@ pub(crate) enum Refusal {
     Unauthorized,
     /// Credentials that are none came too often from one address.
     TooOften,
+    /// The sender of a webhook does not show that it knows the secret.
+    Unsigned,
     /// Policy forbids it: do not ask elsewhere either.
     Forbidden(String),
     /// It does not exist; may be remembered for seconds.
@@ -98,6 +100,7 @@ impl Refusal {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::TooOften => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unsigned => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::NotHere(_) => StatusCode::NOT_FOUND,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -128,6 +131,8 @@ impl Refusal {
             }
             Self::TooOften => {
                 "unauthorized: too many requests with credentials that are none here".to_owned()
+            Self::Unsigned => {
+                "unauthorized: this webhook is not signed with a secret of this server".to_owned()
             }
             Self::Forbidden(why) => format!("forbidden: {why}"),
             Self::NotFound(why) | Self::NotHere(why) => format!("not found: {why}"),

@@ -24,6 +24,8 @@ pub(crate) enum Route<'a> {
     Sumdb(&'a str),
     /// `/cached-only/sumdb/<rest>`: the same, where nothing is fetched for the answer.
     StoredSumdb(&'a str),
+    /// `/-/hooks/<forge>`: a forge tells of a change. No module path begins with `-`.
+    Hook(&'a str),
     /// A resource of the module proxy.
     Module(ModuleRoute<'a>),
     /// Nothing this server knows.
@@ -86,6 +88,9 @@ impl<'a> Route<'a> {
         }
         if let Some(rest) = path.strip_prefix("/sumdb/") {
             return Self::Sumdb(rest);
+        }
+        if let Some(forge) = path.strip_prefix("/-/hooks/") {
+            return Self::Hook(forge);
         }
         if let Some(rest) = path.strip_prefix("/cached-only/sumdb/") {
             return Self::StoredSumdb(rest);
@@ -161,6 +166,7 @@ pub(crate) const SAMPLES: &[(&str, &str)] = &[
     ("/corp.example/m/@v/v1.0.0.info", "module info"),
     ("/corp.example/m/@v/v1.0.0.mod", "module mod"),
     ("/corp.example/m/@v/v1.0.0.zip", "module zip"),
+    ("/-/hooks/github", "hook"),
     ("/no/resource", "unknown"),
 ];
 
@@ -190,6 +196,7 @@ mod tests {
                 Leaf::GoMod(_) => "module mod",
                 Leaf::Zip(_) => "module zip",
             },
+            Route::Hook(_) => "hook",
             Route::Unknown => "unknown",
         }
     }
@@ -215,6 +222,7 @@ mod tests {
             ("/lookup/a.b/c@v1.0.0", Route::Log(LogRoute::Lookup("a.b/c@v1.0.0"))),
             ("/tile/8/0/000", Route::Log(LogRoute::Tile("tile/8/0/000"))),
             ("/sumdb/x.org/supported", Route::Sumdb("x.org/supported")),
+            ("/-/hooks/github", Route::Hook("github")),
             ("/cached-only/sumdb/x.org/latest", Route::StoredSumdb("x.org/latest")),
             ("/a.b/c/@v/list", module("a.b/c/@v/list", "a.b/c", Leaf::List)),
             ("/a.b/c/@latest", module("a.b/c/@latest", "a.b/c", Leaf::Latest)),

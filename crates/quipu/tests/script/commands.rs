@@ -29,6 +29,7 @@ impl Story {
             ("go", args) => self.exec("go", args),
             ("exec", [program, args @ ..]) => self.exec(program, args),
             ("http", [method, path, headers @ ..]) => self.http(method, path, headers),
+            ("post", [path, file, headers @ ..]) => self.post(path, file, headers),
             ("ask", [path]) => self.ask(path),
             ("certificate", [name]) => self.certificate(name),
             ("header", [name, header]) => self.header(name, header),
@@ -44,6 +45,7 @@ impl Story {
             ("files", [directory, text]) => Ok(files(&self.path(directory)).iter().any(|f| f.contains(text))),
             ("cmp", [one, other]) => Ok(self.text(one)? == self.text(other)?),
             ("fill", [file]) => self.fill(file),
+            ("mode", [mode, path]) => self.shell("chmod", &[mode, path]),
             ("copy", [from, to]) => self.shell("cp", &["-a", from, to]),
             ("remove", [path]) => self.shell("rm", &["-r", path]),
             ("var", [name, what, nth]) => self.var(name, what, number(nth)?),
@@ -65,6 +67,7 @@ impl Story {
             }
             ["stop"] => self.upstream()?.away(true),
             ["back"] => self.upstream()?.away(false),
+            ["hide", module] => self.upstream()?.hide(module),
             ["heal"] => self.upstream()?.heal(),
             ["forget"] => self.upstream()?.forget(),
             ["fork"] => self.upstream()?.fork(),
@@ -159,6 +162,17 @@ impl Story {
     fn http(&mut self, method: &str, path: &str, headers: &[&str]) -> Held {
         let headers: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
         self.answer = http::ask(self.server()?.addr(), method, path, &headers).map_err(|e| e.to_string())?;
+        Ok(true)
+    }
+
+    /// Sends a file; `$HMAC` in a header is what `secret`, the file, signs it with.
+    fn post(&mut self, path: &str, file: &str, headers: &[&str]) -> Held {
+        let body = fs::read(self.path(file)).map_err(|e| e.to_string())?;
+        let secret = fs::read_to_string(self.path("secret")).unwrap_or_default();
+        let tag = hmac_sha256(secret.trim().as_bytes(), &body);
+        let headers: Vec<String> = headers.iter().map(|line| line.replace("HMAC", &tag)).collect();
+        let addr = self.server()?.addr().to_owned();
+        self.answer = http::post(&addr, path, &body, &headers).map_err(|e| e.to_string())?;
         Ok(true)
     }
 
@@ -283,4 +297,17 @@ fn files(directory: &Path) -> Vec<String> {
         }
     }
     found
+}
+
+/// HMAC-SHA256 as RFC 2104 has it, in hexadecimal.
+fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut block = [0; 64];
+    match block.get_mut(..key.len()) {
+        Some(start) => start.copy_from_slice(key),
+        None => block[..32].copy_from_slice(&Sha256::digest(key)),
+    }
+    let pad = |with: u8| block.map(|byte| byte ^ with);
+    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
+    hex::encode(Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize())
 }

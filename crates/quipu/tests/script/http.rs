@@ -32,6 +32,21 @@ pub(crate) fn ask(addr: &str, method: &str, path: &str, headers: &[String]) -> i
     parse(&bytes, method == "HEAD").ok_or_else(|| io::Error::other("malformed or cut answer"))
 }
 
+/// Sends a body and reads the answer to its end.
+pub(crate) fn post(addr: &str, path: &str, body: &[u8], headers: &[String]) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nContent-Length: {}\r\n{lines}\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat())?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    parse(&bytes, false).ok_or_else(|| io::Error::other("malformed or cut answer"))
+}
+
 fn parse(bytes: &[u8], head_only: bool) -> Option<Answer> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8(bytes[..end].to_vec()).ok()?;

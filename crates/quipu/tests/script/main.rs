@@ -80,5 +80,6 @@ stories! {
     toolchain
     upstream_away
     upstream_forks
+    webhook
     wrong_zip
 }

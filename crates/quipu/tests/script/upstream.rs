@@ -92,6 +92,20 @@ impl Upstream {
         self.fault(&format!("/{}.mod", at_v(&module.id)), Fault::Body(altered));
     }
 
+    /// This version is not there; the list and `@latest` are as if it never had been.
+    pub(crate) fn hide(&self, module: &str) {
+        let at = at_v(&self.module(module).id);
+        for extension in ["info", "mod", "zip"] {
+            self.fault(&format!("/{at}.{extension}"), Fault::Status(404));
+        }
+        let (directory, version) = at.rsplit_once('/').unwrap_or_default();
+        let list = format!("/{directory}/list");
+        let listed = self.state.files.get(&list).cloned().unwrap_or_default();
+        let listed = String::from_utf8(listed).unwrap_or_default();
+        let left: String = listed.lines().filter(|it| *it != version).map(|it| format!("{it}\n")).collect();
+        self.fault(&list, Fault::Body(left.into_bytes()));
+    }
+
     /// The database answers lookups of this version with a hash that its log does not hold.
     pub(crate) fn lie(&self, module: &str) {
         let module = self.module(module);

@@ -4,5 +4,6 @@
 mod access;
 mod admit;
 mod feed;
+mod hooks;
 mod log;
 mod server;

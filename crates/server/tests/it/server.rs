@@ -11,12 +11,15 @@ use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
 use quipu_module::ModuleVersion;
 use quipu_note::{SignerKey, VerifierKey};
 use quipu_server::{Access, Admission, App, ListenOptions, Operation, Parts, Reached, Vouching};
+use quipu_server::{Admission, App, Forge, ListenOptions, Operation, Parts, Reached, Secrets, Vouching};
 use quipu_verify as verify;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 pub(crate) const NAME: &str = "sum.example/team";
+/// GitLab shows it in its webhooks.
+pub(crate) const SECRET: &str = "the secret of the forge";
 pub(crate) const RECORDS: u64 = 300;
 
 /// A running server; it ends with this.
@@ -70,6 +73,7 @@ impl Server {
             modules,
             others: Vec::new(),
             access: Access::everybody(),
+            hooks: [(Forge::GitLab, Secrets::parse(SECRET).unwrap())].into(),
             operation,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

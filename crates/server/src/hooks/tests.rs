@@ -1,0 +1,169 @@
+//! Webhooks from the first byte to what they change.
+
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderName, HeaderValue};
+use http_body_util::{BodyExt as _, Full};
+use quipu_fetch::{
+    AdmitAll, BoxFuture, CacheOptions, Error, FileKind, Info, Result as Fetched, Staged, Upstream,
+};
+use quipu_module::{ModulePath, ModuleVersion, Query, Version};
+
+use super::*;
+
+const SECRET: &str = "a secret of sixteen bytes and more";
+
+/// Has the versions it was told of, as `.info` and go.mod.
+#[derive(Default)]
+struct Tagged(Mutex<Vec<String>>);
+
+impl Tagged {
+    fn has(&self, version: &ModuleVersion) -> Fetched<()> {
+        let known = self.0.lock().unwrap().contains(&version.to_string());
+        if known { Ok(()) } else { Err(Error::not_found(format!("{version}: no such tag"))) }
+    }
+}
+
+impl Upstream for Tagged {
+    fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Fetched<Vec<Version>>> {
+        let tags = self.0.lock().unwrap().clone();
+        let versions = tags.iter().map(|tag| tag.parse::<ModuleVersion>().unwrap());
+        let versions = versions.filter(|version| version.path() == path);
+        let versions = Ok(versions.map(|version| version.version().clone()).collect());
+        Box::pin(std::future::ready(versions))
+    }
+
+    fn info<'a>(&'a self, path: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Fetched<Info>> {
+        let version = ModuleVersion::parse(path.as_str(), query.as_str()).unwrap();
+        Box::pin(std::future::ready(
+            self.has(&version).and_then(|()| Info::new(version.version().clone(), None, None)),
+        ))
+    }
+
+    fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Fetched<Info>> {
+        Box::pin(std::future::ready(Err(Error::not_found(path))))
+    }
+
+    fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Fetched<Bytes>> {
+        let text = format!("module {}\n", version.path());
+        Box::pin(std::future::ready(self.has(version).map(|()| text.into())))
+    }
+
+    fn zip<'a>(&'a self, version: &'a ModuleVersion, _: &'a mut Staged) -> BoxFuture<'a, Fetched<()>> {
+        Box::pin(std::future::ready(Err(Error::unavailable(format!("{version}: no zips here")))))
+    }
+}
+
+struct Site {
+    upstream: Arc<Tagged>,
+    modules: Cache,
+    hooks: Hooks,
+    _root: tempfile::TempDir,
+}
+
+fn site() -> Site {
+    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Tagged::default()));
+    let options = CacheOptions { disk_floor: 0, ..CacheOptions::default() };
+    let modules = Cache::open_root(root.path(), upstream.clone(), Arc::new(AdmitAll), options).unwrap();
+    let secrets = [Forge::GitHub, Forge::GitLab].map(|forge| (forge, Secrets::parse(SECRET).unwrap()));
+    Site { upstream, hooks: Hooks::new(secrets.into(), modules.clone()), modules, _root: root }
+}
+
+impl Site {
+    async fn post(&self, forge: &str, token: &str, body: &str) -> (u16, String) {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static("x-gitlab-token"), HeaderValue::from_str(token).unwrap());
+        let reply = self.hooks.answer(forge, &headers, Full::new(Bytes::from(body.to_owned()))).await;
+        let status = reply.status().as_u16();
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+}
+
+const TAGGED: &str = r#"{"ref":"refs/tags/v1.0.0","after":"82b3",
+    "project":{"git_http_url":"https://git.example/team/tool.git"}}"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_is_there_when_it_was_told_of() {
+    let site = site();
+    let version: ModuleVersion = "git.example/team/tool@v1.0.0".parse().unwrap();
+    assert!(site.modules.file(&version, FileKind::Info).await.is_err());
+    assert!(site.modules.list(version.path()).await.is_err());
+    site.upstream.0.lock().unwrap().push(version.to_string());
+    assert!(site.modules.file(&version, FileKind::Info).await.is_err(), "its absence is remembered");
+    let (status, body) = site.post("gitlab", SECRET, TAGGED).await;
+    assert_eq!(status, 202);
+    assert_eq!(
+        body,
+        "{\"fetching\":[\"git.example/team/tool@v1.0.0\"],\"forgot\":[\"git.example/team/tool\"],\"left\":[]}\n"
+    );
+    site.modules.file(&version, FileKind::Info).await.unwrap();
+    assert_eq!(site.modules.list(version.path()).await.unwrap().len(), 1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(site.modules.open(&version, FileKind::GoMod).unwrap().is_some(), "fetched before anybody asked");
+    // Again, and once more: nothing but the same.
+    for _ in 0..3 {
+        assert_eq!(site.post("gitlab", SECRET, TAGGED).await, (status, body.clone()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forge_that_tells_too_early_is_asked_again() {
+    let site = site();
+    let version: ModuleVersion = "git.example/team/tool@v1.0.0".parse().unwrap();
+    assert_eq!(site.post("gitlab", SECRET, TAGGED).await.0, 202);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    site.upstream.0.lock().unwrap().push(version.to_string());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert!(site.modules.open(&version, FileKind::GoMod).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_is_not_signed_is_refused_with_the_same_words_whatever_is_wrong() {
+    let site = site();
+    let refused = site.post("gitlab", "another secret, as long as the other", TAGGED).await;
+    assert_eq!(refused.0, 401);
+    for (token, body) in
+        [("", TAGGED), (SECRET.get(1..).unwrap(), TAGGED), ("wrong", "no JSON"), ("wrong", "")]
+    {
+        assert_eq!(site.post("gitlab", token, body).await, refused);
+    }
+    // The token of one forge says nothing to another.
+    assert_eq!(site.post("github", SECRET, TAGGED).await, refused);
+    for forge in ["gitea", "forgejo", "sourcehut", "", "gitlab/"] {
+        assert_eq!(site.post(forge, SECRET, TAGGED).await.0, 404, "{forge}");
+    }
+    assert_eq!(site.post("gitlab", SECRET, "payload=%7B%7D").await.0, 400);
+    assert_eq!(site.post("gitlab", SECRET, &"x".repeat(MAX_BODY + 1)).await.0, 400);
+    assert_eq!(site.post("gitlab", SECRET, "{}").await.1, "{\"fetching\":[],\"forgot\":[],\"left\":[]}\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_sends_nothing_is_let_go() {
+    struct Silent;
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = std::io::Error;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+    let site = site();
+    let begun = tokio::time::Instant::now();
+    let reply = site.hooks.answer("gitlab", &HeaderMap::new(), Silent).await;
+    assert_eq!((reply.status().as_u16(), begun.elapsed()), (400, MAX_TIME));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_versions_wait() {
+    let site = site();
+    let version = |n: u32| ModuleVersion::parse("git.example/team/tool", &format!("v1.0.{n}")).unwrap();
+    let taken = (0..1000).filter(|n| site.hooks.ahead.fetch(&version(*n))).count();
+    assert_eq!(taken, 256);
+    assert!(site.hooks.ahead.fetch(&version(0)), "waits already");
+    tokio::time::sleep(Duration::from_secs(256 * 20)).await;
+    assert!(site.hooks.ahead.fetch(&version(999)));
+}
