@@ -184,12 +184,14 @@ pub(crate) struct TokenArg {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The module path is that of the names in the zip. Exit codes: 0 published, or the same content was \
+    after_help = "A directory is packed as the go command packs a module; what version control systems keep is left \
+                        out. Exit codes: 0 published, or the same content was \
                         published before; 1 refused or failed; 4 this version has other content there."
 )]
 pub(crate) struct Publish {
-    /// Module zip
-    pub(crate) zip: PathBuf,
+    /// Directory of a module, or module zip
+    #[arg(value_name = "DIR|ZIP")]
+    pub(crate) source: PathBuf,
     /// Version to publish, such as v1.2.3
     #[arg(long = "version", value_name = "VERSION")]
     pub(crate) module_version: String,

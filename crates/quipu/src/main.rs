@@ -10,6 +10,7 @@ mod import;
 mod keys;
 mod logging;
 mod output;
+mod pack;
 mod progress;
 mod publish;
 mod remote;

@@ -1,7 +1,7 @@
-//! `quipu publish`: sends a module zip to a running server and shows what it took into its log.
+//! `quipu publish`: sends a module, packed or as a zip, to a running server and shows what it took into its log.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Seek as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::cli;
 use crate::output::tell;
+use crate::pack::pack;
 use crate::remote::{Remote, block_on};
 
 /// Longest answer, in bytes.
@@ -23,12 +24,13 @@ const MAX_ANSWER: u64 = 64 << 10;
 pub(crate) fn run(args: &cli::Publish) -> Result<ExitCode> {
     let remote = Remote::new(&args.to, args.credentials.token_file.as_deref())?;
     let version = Version::parse(&args.module_version).context("--version")?;
-    let file = args.zip.as_path();
-    let module = ModuleVersion::new(path_in(file, &version)?, version)?;
+    let source = args.source.as_path();
+    let (module, mut zip) = zip_of(source, version).with_context(|| source.display().to_string())?;
     // The server judges for itself; this says what is wrong before anything is sent.
-    let ours = check_publish(&module, open(file)?).with_context(|| file.display().to_string())?;
+    let ours = check_publish(&module, BufReader::new(&zip)).with_context(|| source.display().to_string())?;
+    zip.rewind()?;
     let path = format!("{}/@v/{}.zip", module.path().escaped(), module.version().escaped());
-    let (status, body) = block_on(remote.put(&path, File::open(file)?, MAX_ANSWER))?;
+    let (status, body) = block_on(remote.put(&path, zip, MAX_ANSWER))?;
     let text = String::from_utf8_lossy(&body);
     let first = text.lines().next().unwrap_or_default();
     match status {
@@ -63,19 +65,24 @@ fn show(record: &Record, index: &str, is_new: bool, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// The module zip at `source`, which is one or a directory to pack.
+fn zip_of(source: &Path, version: Version) -> Result<(ModuleVersion, File)> {
+    if source.is_dir() {
+        return pack(source, version);
+    }
+    let zip = File::open(source)?;
+    let path = path_in(&zip, &version)?;
+    Ok((ModuleVersion::new(path, version)?, zip))
+}
+
 /// The module path that the names in a zip begin with.
-fn path_in(file: &Path, version: &Version) -> Result<ModulePath> {
-    let shown = file.display();
-    let files = list_zip(open(file)?).with_context(|| shown.to_string())?;
-    let first = files.first().with_context(|| format!("{shown} is an empty zip"))?;
+fn path_in(zip: &File, version: &Version) -> Result<ModulePath> {
+    let files = list_zip(BufReader::new(zip))?;
+    let first = files.first().context("an empty zip")?;
     let name = String::from_utf8_lossy(&first.name).into_owned();
     let path = name.split_once(&format!("@{version}/")).map(|(path, _)| path);
     let path = path.with_context(|| {
-        format!("{shown}: names in a module zip begin with PATH@{version}/, not as {name:?} does")
+        format!("names in this module zip must begin with PATH@{version}/, not as {name:?} does")
     })?;
     Ok(ModulePath::parse(path)?)
-}
-
-fn open(file: &Path) -> Result<BufReader<File>> {
-    Ok(BufReader::new(File::open(file).with_context(|| format!("cannot read {}", file.display()))?))
 }

@@ -46,11 +46,15 @@ async fn ask(remote: &Remote) -> Result<Answers> {
     let text = |body: bytes::Bytes| String::from_utf8_lossy(&body).into_owned();
     let (ready, checks) = remote.get("/readyz", 64 << 10).await?;
     let (status, latest) = remote.get("/latest", 1 << 20).await?;
-    ensure!(status == 200, "/latest answers {status}");
+    ensure!(status == 200, "/latest answers {status}: is a token needed (--token-file)?");
     let latest = text(latest);
     let tree = latest.split_once("\n\n").and_then(|(tree, _)| parse_tree(format!("{tree}\n")).ok());
     let tree = tree.context("/latest is no signed tree")?;
-    let (_, metrics) = remote.get("/metrics", 4 << 20).await?;
+    let (status, metrics) = remote.get("/metrics", 4 << 20).await?;
+    ensure!(
+        status == 200,
+        "/metrics answers {status}: a token with the scope admin is needed (--token-file)"
+    );
     Ok((ready == 200, text(checks), (tree.size, tree.root.to_string()), text(metrics)))
 }
 

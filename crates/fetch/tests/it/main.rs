@@ -10,6 +10,7 @@ mod freshness;
 mod full_disk;
 mod go;
 mod proxy;
+mod publish;
 mod recovery;
 mod retention;
 mod support;

@@ -30,6 +30,7 @@ impl Story {
             ("exec", [program, args @ ..]) => self.exec(program, args),
             ("http", [method, path, headers @ ..]) => self.http(method, path, headers),
             ("post", [path, file, headers @ ..]) => self.post(path, file, headers),
+            ("put", [path, file, headers @ ..]) => self.put(path, file, headers),
             ("ask", [path]) => self.ask(path),
             ("certificate", [name]) => self.certificate(name),
             ("header", [name, header]) => self.header(name, header),
@@ -161,7 +162,17 @@ impl Story {
 
     fn http(&mut self, method: &str, path: &str, headers: &[&str]) -> Held {
         let headers: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
-        self.answer = http::ask(self.server()?.addr(), method, path, &headers).map_err(|e| e.to_string())?;
+        let asked = http::ask(self.server()?.addr(), method, path, &headers);
+        self.answer = asked.map_err(|e| e.to_string())?;
+        Ok(true)
+    }
+
+    /// Sends a file.
+    fn put(&mut self, path: &str, file: &str, headers: &[&str]) -> Held {
+        let body = fs::read(self.path(file)).map_err(|e| format!("{file}: {e}"))?;
+        let headers: Vec<String> = headers.iter().map(|line| (*line).to_owned()).collect();
+        let asked = http::send(self.server()?.addr(), ("PUT", path), &headers, &body);
+        self.answer = asked.map_err(|e| e.to_string())?;
         Ok(true)
     }
 

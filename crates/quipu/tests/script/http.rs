@@ -22,11 +22,23 @@ impl Answer {
 
 /// Asks once and reads to the end. `addr` is `host:port`, `headers` are whole lines.
 pub(crate) fn ask(addr: &str, method: &str, path: &str, headers: &[String]) -> io::Result<Answer> {
+    send(addr, (method, path), headers, &[])
+}
+
+/// The same with a body, unless it is empty.
+pub(crate) fn send(
+    addr: &str,
+    (method, path): (&str, &str),
+    headers: &[String],
+    body: &[u8],
+) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
-    let request = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n{lines}\r\n");
-    stream.write_all(request.as_bytes())?;
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n{length}{lines}\r\n");
+    stream.write_all(&[request.as_bytes(), body].concat())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     parse(&bytes, method == "HEAD").ok_or_else(|| io::Error::other("malformed or cut answer"))

@@ -71,12 +71,16 @@ stories! {
     prefer
     private_patterns
     repository
+    private_server
+    publish
+    publish_zip
     restart
     restored_data
     retracted
     status
     tidy
     tls
+    tokens
     toolchain
     upstream_away
     upstream_forks
