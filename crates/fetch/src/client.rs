@@ -149,7 +149,8 @@ impl Client {
     /// Any status that is not a redirect is an answer; only what keeps an answer from coming is an error.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`] or [`ErrorKind::Timeout`] when no answer came, [`ErrorKind::Rejected`] for one
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) or [`Timeout`](crate::ErrorKind::Timeout) when no answer came,
+    /// [`Rejected`](crate::ErrorKind::Rejected) for one
     /// that is refused: too long, compressed, of unknown length, or redirecting to where the policy forbids.
     pub async fn get(&self, request: Request<'_>) -> Result<Response> {
         let started = Instant::now();
