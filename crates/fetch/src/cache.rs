@@ -41,6 +41,7 @@ use tokio::sync::Semaphore;
 
 pub use admit::{Admit, AdmitAll, Hashes, Recorded, Refusal};
 pub use evidence::EvidenceLimits;
+pub use latest::highest;
 pub use moved::Moved;
 pub use open::{CachedBody, CachedFile};
 pub use origins::Housed;

@@ -71,7 +71,7 @@ mod vcs;
 
 pub use cache::{
     Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedBody, CachedFile, Evicted,
-    EvidenceLimits, FileKind, Hashes, Housed, Moved, PublishError, Published, Recorded, Refusal,
+    EvidenceLimits, FileKind, Hashes, Housed, Moved, PublishError, Published, Recorded, Refusal, highest,
 };
 pub use chain::{Chain, Link};
 pub use client::{

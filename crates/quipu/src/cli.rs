@@ -49,6 +49,9 @@ pub(crate) enum Command {
     /// The log of what was done to a server, and by whom.
     #[command(subcommand)]
     AuditLog(AuditLogCommand),
+    /// Take module versions out of service with a reason, or let them back. Their records stay in the log.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Show the configuration in force, or check it.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -84,6 +87,37 @@ pub(crate) enum ConfigCommand {
     Check(Box<Configured>),
     /// Print the configuration in force as TOML, with the origin of each setting.
     Show(Box<Configured>),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// Serve this version no longer; the running server takes note within two seconds.
+    Add {
+        /// The version
+        #[arg(value_name = "MODULE@VERSION")]
+        module: String,
+        /// Why, in one line: clients are shown it
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// Serve this version again.
+    Remove {
+        /// The version
+        #[arg(value_name = "MODULE@VERSION")]
+        module: String,
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// Print what is in quarantine, since when and why.
+    List {
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: DataDir,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,8 @@
 //! Configuration: one table of settings, read from flags, `QUIPU_…` variables, a TOML file and, for `[go]`, from
-//! the go command's own environment variables; the first of these that says something wins.
+//! the go command's own environment variables; the first of these that says something wins. What no flag could hold,
+//! the lists of the policy, only the file has.
 
+mod policy;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -194,6 +196,26 @@ table! {
 }
 
 table! {
+    /// `[policy]`: what of all that could be had is offered.
+    Policy {
+        /// Refuse nothing by the rules below: log and count what would be refused
+        dry_run: bool, "policy-dry-run", "QUIPU_POLICY_DRY_RUN", "dry_run";
+        /// Offer no public version younger than so many days [default: 0]
+        cooldown_days: u16, "cooldown-days", "QUIPU_POLICY_COOLDOWN_DAYS", "cooldown_days";
+        /// OSV file, or folder of them: the fixes they name are offered at once
+        osv: PathBuf, "osv", "QUIPU_POLICY_OSV", "osv";
+    }
+    lists {
+        /// Rules about modules.
+        rules: policy::Rule, "rule";
+        /// Rules about toolchains.
+        toolchains: policy::Toolchain, "toolchain";
+        /// What is offered although it is young.
+        waivers: policy::Waiver, "waiver";
+    }
+}
+
+table! {
     /// `[output]`: what the server says of itself.
     Output {
         /// Form of the log lines on stderr
@@ -252,6 +274,7 @@ table! {
         hooks: Hooks, "Webhooks";
         cache: Retention, "Module cache";
         limits: Limits, "Limits";
+        policy: Policy, "Policy";
         output: Output, "Output";
     }
     lists {
@@ -446,6 +469,24 @@ mod tests {
         assert!(config.rules().is_err() && config.published().is_err());
         config.set.access.anonymous = Some(String::new());
         assert!(!config.rules().unwrap().is_open());
+    }
+
+    #[test]
+    fn lists_are_read_from_the_file_and_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("quipu.toml");
+        let rule = "[[policy.rule]]\naction = \"deny\"\nmodules = \"a.b\"\nreason = \"r\"\n";
+        fs::write(&file, format!("[policy]\ncooldown_days = 3\n{rule}{rule}")).unwrap();
+        let mut given = Settings::default();
+        given.policy.cooldown_days = Some(7);
+        let config = Config::resolve(given, Some(&file)).unwrap();
+        assert_eq!((config.set.policy.cooldown_days, config.set.policy.rules.len()), (Some(7), 2));
+        let shown = config.show().unwrap();
+        assert!(shown.contains("cooldown_days = 7  # flag or QUIPU_ variable"), "{shown}");
+        assert_eq!(toml::from_str::<Settings>(&shown).unwrap().policy.rules.len(), 2);
+        fs::write(&file, format!("{rule}version = \"v1\"\n")).unwrap();
+        let error = format!("{:#}", Config::resolve(Settings::default(), Some(&file)).unwrap_err());
+        assert!(error.contains("version") && error.contains("versions"), "{error}");
     }
 
     #[test]

@@ -11,8 +11,10 @@ mod keys;
 mod logging;
 mod output;
 mod pack;
+mod policy;
 mod progress;
 mod publish;
+mod quarantine;
 mod remote;
 mod replay;
 mod restore;
@@ -59,11 +61,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Publish(publish) => return publish::run(&publish),
         Command::Token(command) => return token::run(command),
         Command::AuditLog(AuditLogCommand::Check(check)) => return audit_log::check(check),
+        Command::Quarantine(command) => return quarantine::run(&command),
         Command::Config(ConfigCommand::Check(configured)) => {
             let config = resolve(*configured)?;
             config.tls()?;
             config.rules()?;
             config.published()?;
+            policy::rulebook(&config.set.policy)?;
             tell("the configuration is good")?;
         }
         Command::Config(ConfigCommand::Show(configured)) => tell(resolve(*configured)?.show()?.trim_end())?,

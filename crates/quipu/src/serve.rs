@@ -26,6 +26,7 @@ use crate::hooks;
 use crate::keys::{self, DataDir};
 use crate::logging;
 use crate::output::tell;
+use crate::policy;
 use crate::sources;
 use crate::upstream::{Myself, Upstream};
 
@@ -46,6 +47,7 @@ pub(crate) fn run(config: &Config) -> Result<()> {
 }
 
 async fn serve(config: &Config) -> Result<()> {
+    policy::rulebook(&config.set.policy)?;
     let metrics = install_metrics()?;
     let data = DataDir::new(config.data());
     refuse_to_start_over(config, &data)?;
@@ -247,8 +249,20 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
     let Served { verifier, url, metrics, access } = served;
     let operation =
         Operation { exports: exports(url, verifier), metrics: Arc::new(move || metrics.render()) };
-    let (ledger, hooks) = (ledger.clone(), hooks::secrets(&config.set.hooks)?);
-    Ok(App::new(Parts { ledger, name, instance, admission, modules, others, access, hooks, operation }))
+    let hooks = hooks::secrets(&config.set.hooks)?;
+    let (ledger, offering) = (ledger.clone(), policy::in_force(config, data)?);
+    Ok(App::new(Parts {
+        ledger,
+        name,
+        instance,
+        admission,
+        modules,
+        others,
+        access,
+        hooks,
+        operation,
+        offering,
+    }))
 }
 
 /// Finishes what a crash left half done in the module cache.

@@ -20,8 +20,10 @@ pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
     let (ready, checks, head, metrics) = block_on(ask(&remote))
         .with_context(|| format!("no word from {}: is the server running there? (--url)", args.url))?;
     let (size, root) = head;
-    let figures: BTreeMap<&str, f64> =
-        metrics.lines().filter_map(figure).filter(|(name, _)| SHOWN.contains(name)).collect();
+    let mut figures: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, value) in metrics.lines().filter_map(figure).filter(|(name, _)| SHOWN.contains(name)) {
+        *figures.entry(name).or_default() += value;
+    }
     if args.json {
         let checks: BTreeMap<_, _> = checks.lines().filter_map(|line| line.split_once(": ")).collect();
         tell(json!({ "ready": ready, "checks": checks, "size": size, "root": root, "metrics": figures }))?;
@@ -58,9 +60,10 @@ async fn ask(remote: &Remote) -> Result<Answers> {
     Ok((ready == 200, text(checks), (tree.size, tree.root.to_string()), text(metrics)))
 }
 
-/// Name and value of a figure without labels.
+/// Name and value of a figure. Those that differ by their labels alone have one name, and are shown as their sum.
 fn figure(line: &str) -> Option<(&str, f64)> {
-    let (name, value) = line.split_once(' ')?;
+    let (name, value) = line.rsplit_once(' ')?;
+    let name = name.split('{').next()?;
     Some((name, value.parse().ok()?))
 }
 
@@ -71,7 +74,7 @@ fn moved_tag(line: &str) -> Option<&str> {
 }
 
 /// The figures worth a look; all of them are at /metrics.
-const SHOWN: [&str; 12] = [
+const SHOWN: [&str; 19] = [
     "quipu_log_head_time_seconds",
     "quipu_log_queue",
     "quipu_log_rounds",
@@ -84,4 +87,11 @@ const SHOWN: [&str; 12] = [
     "quipu_tags_moved",
     "quipu_records_unproven_total",
     "quipu_tls_certificate_expiry_seconds",
+    "quipu_policy_rules",
+    "quipu_policy_cooldown_days",
+    "quipu_policy_waivers",
+    "quipu_policy_known_fixes",
+    "quipu_policy_dry_run",
+    "quipu_policy_quarantined",
+    "quipu_policy_refused_total",
 ];

@@ -15,6 +15,7 @@ use tracing::{debug, info};
 
 use crate::access::Access;
 use crate::feed::Feed;
+use crate::filter::Filter;
 use crate::gate::{self, Gate, Pass};
 use crate::hooks::{Forge, Hooks, Secrets};
 use crate::listen::{self, Answer, ListenOptions};
@@ -22,6 +23,7 @@ use crate::lookup::{Lookup, Records, Vouching};
 use crate::ops::{Operation, Ops};
 use crate::passthrough::{Other, Passthrough, strip_name};
 use crate::path;
+use crate::policy::Offering;
 use crate::proxy::ModuleProxy;
 use crate::publish::{Publisher, Sender};
 use crate::reply::{self, Freshness, Refusal, Reply};
@@ -48,6 +50,8 @@ pub struct Parts {
     pub hooks: BTreeMap<Forge, Secrets>,
     /// What the operator's pages show.
     pub operation: Operation,
+    /// What of all that could be had is offered.
+    pub offering: Arc<Offering>,
 }
 
 /// The rules by which records come into the log. Made first, because the module cache needs them to be made.
@@ -90,17 +94,20 @@ impl App {
     /// Puts a server together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, name, instance, admission, modules, others, access, hooks, operation } = parts;
+        let Parts { ledger, name, instance, admission, modules, others, access, hooks, operation, offering } =
+            parts;
         let Admission(records) = admission;
-        let lookup = Arc::new(Lookup::new(Arc::clone(&records), Arc::new(modules.clone())));
+        let filter = Filter::new(offering, modules.clone(), ledger.clone(), records.policy().clone());
+        let filter = Arc::new(filter);
+        let lookup = Lookup::new(Arc::clone(&records), Arc::new(modules.clone()), Arc::clone(&filter));
         Self(Arc::new(Inner {
-            own: OwnLog::new(ledger.clone(), lookup, instance.clone()),
+            own: OwnLog::new(ledger.clone(), Arc::new(lookup), instance.clone()),
             publisher: Publisher::new(modules.clone(), access.audit().clone()),
             gate: Gate::new(access),
             hooks: Hooks::new(hooks, modules.clone()),
-            proxy: ModuleProxy::new(modules.clone()),
+            proxy: ModuleProxy::new(modules.clone(), Arc::clone(&filter)),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
-            feed: Feed::new(ledger.clone(), name.clone()),
+            feed: Feed::new(ledger.clone(), filter, name.clone()),
             ops: Ops::new(ledger, modules, operation),
             counted: Counted::new(),
             name,

@@ -15,6 +15,7 @@ use quipu_ledger::{Error, Ledger, Most, Record};
 use quipu_module::ModulePath;
 use tokio::sync::Semaphore;
 
+use crate::filter::Filter;
 use crate::reply::{self, Freshness, Refusal, Reply};
 use ask::Ask;
 use line::Line;
@@ -34,14 +35,15 @@ pub(crate) struct Feed {
 /// What the threads that read need.
 struct View {
     ledger: Ledger,
+    filter: Arc<Filter>,
     /// The log's name.
     name: String,
 }
 
 impl Feed {
-    /// The feed of the log called `name`.
-    pub(crate) fn new(ledger: Ledger, name: String) -> Self {
-        Self { view: Arc::new(View { ledger, name }), turns: Semaphore::new(AT_ONCE) }
+    /// The feed of the log called `name`; what `filter` refuses is left out unless it is asked for.
+    pub(crate) fn new(ledger: Ledger, filter: Arc<Filter>, name: String) -> Self {
+        Self { view: Arc::new(View { ledger, filter, name }), turns: Semaphore::new(AT_ONCE) }
     }
 
     /// `/index?since=…&limit=…&module=…&include=all`.
@@ -107,7 +109,8 @@ impl View {
             if records.is_empty() {
                 return Ok(page);
             }
-            for line in records.iter().filter_map(|(_, record)| Line::of(record)) {
+            let lines = records.iter().filter_map(|(_, record)| Line::of(record));
+            for line in lines.filter(|line| ask.all || self.filter.shows(line.path, line.version)) {
                 line.write(&mut page.lines);
                 count += 1;
             }

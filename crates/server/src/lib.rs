@@ -4,7 +4,7 @@
 //! their pace) to `app` (rules for all requests, the route) through the `gate` (may this caller) to one handler: `sumdb`
 //! (the log), `proxy` (modules), `publish` (what is sent to stay), `passthrough` (other databases), `feed` (what came when)
 //! or `ops`. The handlers do not know each other; `reply` alone knows status codes, `access` the rules for tokens,
-//! and `lookup` how a record comes into the log.
+//! `lookup` how a record comes into the log, and `filter`, by the rules in [`policy`], what of all modules is offered.
 
 mod access;
 mod app;
@@ -12,6 +12,7 @@ mod audit;
 mod body;
 mod evidence;
 mod feed;
+mod filter;
 mod gate;
 mod hooks;
 mod kept;
@@ -22,6 +23,7 @@ mod pace;
 mod passthrough;
 mod path;
 mod piece;
+pub mod policy;
 mod proxy;
 mod publish;
 mod reply;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::{error, warn};
 
 use crate::evidence;
+use crate::filter::{Filter, Reach};
 
 /// How long the upstream database's word on one record may take, all requests for its proof included.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -278,11 +279,12 @@ pub(crate) trait FetchZip: Send + Sync + 'static {
 pub(crate) struct Lookup {
     records: Arc<Records>,
     modules: Arc<dyn FetchZip>,
+    filter: Arc<Filter>,
 }
 
 impl Lookup {
-    pub(crate) const fn new(records: Arc<Records>, modules: Arc<dyn FetchZip>) -> Self {
-        Self { records, modules }
+    pub(crate) const fn new(records: Arc<Records>, modules: Arc<dyn FetchZip>, filter: Arc<Filter>) -> Self {
+        Self { records, modules, filter }
     }
 
     /// The record of a module version, if the log has it; nobody is asked for it.
@@ -290,11 +292,13 @@ impl Lookup {
         self.records.find(module)
     }
 
-    /// The record of a module version. Work that others may wait for goes on when the caller goes away.
+    /// The record of a module version. What is in the log is shown, whatever the policy; what is not offered comes not in.
+    /// Work that others may wait for goes on when the caller goes away.
     pub(crate) async fn record(&self, module: &ModuleVersion) -> Result<Found, LookupError> {
         if let Some(found) = self.records.find(module)? {
             return Ok(found);
         }
+        self.filter.check(module, Reach::Anywhere).await.map_err(|error| of_fetch(&error))?;
         let (records, modules, module) =
             (Arc::clone(&self.records), Arc::clone(&self.modules), module.clone());
         let work = async move { resolve(&records, modules.as_ref(), &module).await };

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use quipu_fetch::{BoxFuture, Cache, CachedBody, CachedFile, FileKind, Info, Upstream as _};
+use quipu_fetch::{BoxFuture, Cache, CachedBody, CachedFile, FileKind, Info};
 use quipu_module::{ModulePath, ModuleVersion, Query, Version};
 
 use crate::body::Body;
+use crate::filter::{Filter, Reach};
 use crate::lookup::FetchZip;
 use crate::reply::{self, Freshness, NO_FETCH, Refusal, Reply};
 use crate::route::{Leaf, ModuleRoute};
@@ -18,6 +19,7 @@ const OWN_QUERIES: [&str; 3] = ["latest", "upgrade", "patch"];
 /// Answers [`ModuleRoute`]s.
 pub(crate) struct ModuleProxy {
     modules: Cache,
+    filter: Arc<Filter>,
     counted: Counted,
 }
 
@@ -28,21 +30,23 @@ impl FetchZip for Cache {
 }
 
 impl ModuleProxy {
-    pub(crate) fn new(modules: Cache) -> Self {
-        Self { modules, counted: Counted::new() }
+    /// Answers from `modules`, as far as `filter` lets through.
+    pub(crate) fn new(modules: Cache, filter: Arc<Filter>) -> Self {
+        Self { modules, filter, counted: Counted::new() }
     }
 
     /// Answers a route of the module tree.
     pub(crate) async fn answer(&self, route: ModuleRoute<'_>, asked: &HeaderMap) -> Reply {
         if let Some(kind) = kind_of(route.leaf)
+            && self.filter.is_open()
             && let Some(file) = self.modules.recent(route.name)
         {
             self.counted.hits[place(kind)].increment(1);
             return reply::vary_on_fetch(send(file, media_type(kind), asked));
         }
-        let stored_only = route.cached_only || no_fetch(asked);
+        let reach = if route.cached_only || no_fetch(asked) { Reach::Stored } else { Reach::Anywhere };
         let answer = match ModulePath::unescape(route.path) {
-            Ok(path) => self.leaf(&path, route.leaf, stored_only, asked).await,
+            Ok(path) => self.leaf(&path, route.leaf, reach, asked).await,
             Err(error) => Err(Refusal::NotFound(error.to_string())),
         };
         reply::vary_on_fetch(answer.unwrap_or_else(|refusal| reply::refuse(&refusal)))
@@ -52,37 +56,32 @@ impl ModuleProxy {
         &self,
         path: &ModulePath,
         leaf: Leaf<'_>,
-        stored_only: bool,
+        reach: Reach,
         asked: &HeaderMap,
     ) -> Result<Reply, Refusal> {
         match leaf {
-            Leaf::List => self.list(path, stored_only).await,
-            Leaf::Latest => self.latest(path, stored_only).await,
-            Leaf::Info(query) => self.info(path, query, stored_only, asked).await,
-            Leaf::GoMod(version) => {
-                self.file(&named(path, version)?, FileKind::GoMod, stored_only, asked).await
-            }
-            Leaf::Zip(version) => self.file(&named(path, version)?, FileKind::Zip, stored_only, asked).await,
+            Leaf::List => self.list(path, reach).await,
+            Leaf::Latest => self.latest(path, reach).await,
+            Leaf::Info(query) => self.info(path, query, reach, asked).await,
+            Leaf::GoMod(version) => self.file(&named(path, version)?, FileKind::GoMod, reach, asked).await,
+            Leaf::Zip(version) => self.file(&named(path, version)?, FileKind::Zip, reach, asked).await,
         }
     }
 
-    async fn list(&self, path: &ModulePath, stored_only: bool) -> Result<Reply, Refusal> {
-        let versions =
-            if stored_only { self.modules.held_list(path).await } else { self.modules.list(path).await }?;
+    async fn list(&self, path: &ModulePath, reach: Reach) -> Result<Reply, Refusal> {
+        let versions = self.filter.list(path, reach).await?;
         Ok(reply::ok(Bytes::from(lines(&versions)), reply::TEXT, Freshness::Seconds(60)))
     }
 
-    async fn latest(&self, path: &ModulePath, stored_only: bool) -> Result<Reply, Refusal> {
-        let info =
-            if stored_only { self.modules.held_latest(path).await } else { self.modules.latest(path).await };
-        Ok(json(&absent_if(info, stored_only)?))
+    async fn latest(&self, path: &ModulePath, reach: Reach) -> Result<Reply, Refusal> {
+        Ok(json(&absent_if(self.filter.latest(path, reach).await, reach)?))
     }
 
     async fn info(
         &self,
         path: &ModulePath,
         query: &str,
-        stored_only: bool,
+        reach: Reach,
         asked: &HeaderMap,
     ) -> Result<Reply, Refusal> {
         let query = Query::unescape(query).map_err(|error| Refusal::NotFound(error.to_string()))?;
@@ -93,29 +92,25 @@ impl ModuleProxy {
         if let Some(version) = query.as_version()
             && let Ok(version) = ModuleVersion::new(path.clone(), version)
         {
-            return self.file(&version, FileKind::Info, stored_only, asked).await;
+            return self.file(&version, FileKind::Info, reach, asked).await;
         }
-        let info = if stored_only {
-            self.modules.held_info(path, &query).await
-        } else {
-            self.modules.info(path, &query).await
-        };
-        Ok(json(&absent_if(info, stored_only)?))
+        Ok(json(&absent_if(self.filter.info(path, &query, reach).await, reach)?))
     }
 
     async fn file(
         &self,
         version: &ModuleVersion,
         kind: FileKind,
-        stored_only: bool,
+        reach: Reach,
         asked: &HeaderMap,
     ) -> Result<Reply, Refusal> {
+        absent_if(self.filter.check(version, reach).await, reach)?;
         let file = match self.modules.open(version, kind)? {
             Some(file) => {
                 self.counted.hits[place(kind)].increment(1);
                 file
             }
-            None if stored_only => return Err(elsewhere()),
+            None if reach == Reach::Stored => return Err(elsewhere()),
             None => {
                 self.counted.misses[place(kind)].increment(1);
                 self.modules.file(version, kind).await?
@@ -159,9 +154,9 @@ fn no_fetch(asked: &HeaderMap) -> bool {
 }
 
 /// What is not stored may be had elsewhere, or here without the wish to fetch nothing: not an absence to remember.
-fn absent_if<T>(answer: quipu_fetch::Result<T>, stored_only: bool) -> Result<T, Refusal> {
+fn absent_if<T>(answer: quipu_fetch::Result<T>, reach: Reach) -> Result<T, Refusal> {
     answer.map_err(|error| match error.kind() {
-        quipu_fetch::ErrorKind::NotFound if stored_only => elsewhere(),
+        quipu_fetch::ErrorKind::NotFound if reach == Reach::Stored => elsewhere(),
         _ => error.into(),
     })
 }

@@ -82,7 +82,7 @@ impl Shared {
 
 /// The highest release, else the highest pre-release, else the latest pseudo-version of an ascending list. A version
 /// with `+incompatible` is taken only where there is no other.
-pub(super) fn highest(versions: &[Version]) -> Option<&Version> {
+pub fn highest(versions: &[Version]) -> Option<&Version> {
     // Of equals, the last one: the list ascends.
     versions.iter().max_by_key(|version| class(version))
 }

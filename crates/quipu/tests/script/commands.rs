@@ -74,6 +74,7 @@ impl Story {
             ["fork"] => self.upstream()?.fork(),
             ["alter", module] => self.upstream()?.alter_zip(module),
             ["alter-mod", module] => self.upstream()?.alter_go_mod(module),
+            ["age", module, days] => self.upstream()?.age(module, number(days)?),
             ["lie", module] => self.upstream()?.lie(module),
             ["status", path, status] => self.upstream()?.fault(path, Fault::Status(number(status)?)),
             ["delay", path, millis] => {

@@ -49,6 +49,8 @@ stories! {
     auditor
     backup
     cached_only
+    cooldown
+    deny
     differing_mod
     fallback
     file_proxy
@@ -59,6 +61,7 @@ stories! {
     gosumdb_url
     http_shapes
     import
+    index
     list_versions
     live
     low_disk
@@ -68,12 +71,15 @@ stories! {
     one_writer
     own_exports
     passthrough
+    policy_dry_run
+    policy_toolchain
     prefer
     private_patterns
-    repository
     private_server
     publish
     publish_zip
+    quarantine
+    repository
     restart
     restored_data
     retracted

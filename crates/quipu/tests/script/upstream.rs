@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use quipu_module::ModuleVersion;
 
@@ -104,6 +104,20 @@ impl Upstream {
         let listed = String::from_utf8(listed).unwrap_or_default();
         let left: String = listed.lines().filter(|it| *it != version).map(|it| format!("{it}\n")).collect();
         self.fault(&list, Fault::Body(left.into_bytes()));
+    }
+
+    /// This version was made so many days ago, as its `.info` and `@latest` say.
+    pub(crate) fn age(&self, module: &str, days: u32) {
+        let id = self.module(module).id.clone();
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let made = since - Duration::from_secs(u64::from(days) * 86_400);
+        let time = quipu_module::format_rfc3339(i128::from(made.as_secs()) * 1_000_000_000).unwrap();
+        let info = format!(r#"{{"Version":"{}","Time":"{time}"}}"#, id.version()).into_bytes();
+        let latest = format!("/{}/@latest", id.path().escaped());
+        let is_latest = self.state.files.get(&latest) == Some(&self.module(module).info);
+        for path in [format!("/{}.info", at_v(&id))].into_iter().chain(is_latest.then_some(latest)) {
+            self.fault(&path, Fault::Body(info.clone()));
+        }
     }
 
     /// The database answers lookups of this version with a hash that its log does not hold.

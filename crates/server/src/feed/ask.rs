@@ -13,6 +13,8 @@ pub(super) struct Ask {
     pub(super) since: Micros,
     /// 1 to [`LIMIT`].
     pub(super) limit: usize,
+    /// Also what this server refuses to serve.
+    pub(super) all: bool,
     /// Only this module.
     pub(super) module: Option<ModulePath>,
 }
@@ -24,12 +26,13 @@ impl Ask {
     /// # Errors
     /// What is wrong with it, in words for the client.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
-        let (mut since, mut limit, mut module) = (None, None, None);
+        let (mut since, mut limit, mut module, mut include) = (None, None, None, None);
         for (key, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
             let slot = match key {
                 "since" => &mut since,
                 "limit" => &mut limit,
                 "module" => &mut module,
+                "include" => &mut include,
                 _ => continue,
             };
             let value = decode(value).ok_or_else(|| format!("{key}: malformed percent-encoding"))?;
@@ -40,6 +43,7 @@ impl Ask {
         Ok(Self {
             since: since.as_deref().map_or(Ok(0), parse_since)?,
             limit: limit.as_deref().map_or(Ok(LIMIT), parse_limit)?,
+            all: include.as_deref() == Some("all"),
             module: match module {
                 Some(path) => Some(ModulePath::parse(&path).map_err(|error| format!("module: {error}"))?),
                 None => None,
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
 
     fn ask(since: Micros, limit: usize) -> Ask {
-        Ask { since, limit, module: None }
+        Ask { since, limit, all: false, module: None }
     }
 
     #[test]
@@ -109,6 +113,8 @@ mod tests {
         for (query, want) in cases {
             assert_eq!(Ask::parse(query), Ok(want), "{query}");
         }
+        assert_eq!(Ask::parse("limit=1&include=all"), Ok(Ask { all: true, ..ask(0, 1) }));
+        assert_eq!(Ask::parse("include=some"), Ok(ask(0, 2000)));
         let module = Some(ModulePath::parse("github.com/Azure/x").unwrap());
         assert_eq!(Ask::parse("module=github.com%2FAzure/x"), Ok(Ask { module, ..ask(0, 2000) }));
     }

@@ -134,6 +134,7 @@ impl Server {
             others: Vec::new(),
             access,
             operation: Operation { exports: String::new(), metrics: Arc::new(String::new) },
+            offering: Arc::new(quipu_server::policy::Offering::everything()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();

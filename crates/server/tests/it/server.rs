@@ -10,6 +10,7 @@ use quipu_fetch::{
 use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
 use quipu_module::ModuleVersion;
 use quipu_note::{SignerKey, VerifierKey};
+use quipu_server::policy::Offering;
 use quipu_server::{Access, Admission, App, ListenOptions, Operation, Parts, Reached, Vouching};
 use quipu_server::{Admission, App, Forge, ListenOptions, Operation, Parts, Reached, Secrets, Vouching};
 use quipu_verify as verify;
@@ -75,6 +76,7 @@ impl Server {
             access: Access::everybody(),
             hooks: [(Forge::GitLab, Secrets::parse(SECRET).unwrap())].into(),
             operation,
+            offering: Arc::new(Offering::everything()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();

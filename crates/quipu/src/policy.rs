@@ -1,0 +1,275 @@
+//! The policy: made from the settings, and kept up to date with the files that change while the server runs.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use quipu_ledger::SystemClock;
+use quipu_server::policy::{
+    Cooldown, Fixes, LogDecisions, Offering, Rule, Rulebook, ToolchainRule, Versions, Waiver,
+};
+use tracing::{error, info};
+
+use crate::config::{Config, Policy};
+use crate::keys::DataDir;
+use crate::quarantine;
+
+/// How often it is looked whether the quarantine has changed.
+const QUARANTINE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the OSV files have changed: in so many times the above.
+const FIXES_EVERY: u32 = 60;
+
+/// Files of an OSV database at most, and bytes of one.
+const MOST_FILES: usize = 500_000;
+const MOST_BYTES: u64 = 8 << 20;
+
+/// Folders within folders in an OSV database.
+const DEPTH: u32 = 8;
+
+/// The rules that the settings give.
+///
+/// # Errors
+/// What makes no sense, by the name of the setting.
+pub(crate) fn rulebook(policy: &Policy) -> Result<Rulebook> {
+    let mut book = Rulebook { dry_run: policy.dry_run.unwrap_or(false), ..Rulebook::default() };
+    for (n, rule) in (1..).zip(&policy.rules) {
+        let made = Versions::parse(&rule.versions)
+            .and_then(|versions| Rule::new(rule.action.into(), &rule.modules, versions, &rule.reason));
+        book.rules
+            .push(made.with_context(|| format!("[[policy.rule]] number {n}, modules = {:?}", rule.modules))?);
+    }
+    for (n, rule) in (1..).zip(&policy.toolchains) {
+        let made = ToolchainRule::new(rule.action.into(), &rule.versions, &rule.platforms, &rule.reason);
+        book.toolchains.push(made.with_context(|| format!("[[policy.toolchain]] number {n}"))?);
+    }
+    let mut waivers = Vec::new();
+    for (n, waiver) in (1..).zip(&policy.waivers) {
+        let made = Versions::parse(&waiver.versions)
+            .and_then(|versions| Waiver::new(&waiver.modules, versions, &waiver.reason, &waiver.until));
+        waivers.push(
+            made.with_context(|| format!("[[policy.waiver]] number {n}, modules = {:?}", waiver.modules))?,
+        );
+    }
+    let days = policy.cooldown_days.unwrap_or(0);
+    ensure!(
+        days > 0 || (waivers.is_empty() && policy.osv.is_none()),
+        "[policy] has waivers or osv, but no cooldown_days: they are exceptions from it"
+    );
+    book.cooldown = (days > 0).then_some(Cooldown { days, waivers });
+    Ok(book)
+}
+
+/// The policy in force, kept up to date until the server ends.
+///
+/// # Errors
+/// A setting that makes no sense, or a file that is there and cannot be used.
+pub(crate) fn in_force(config: &Config, data: &DataDir) -> Result<Arc<Offering>> {
+    let policy = &config.set.policy;
+    let book = rulebook(policy)?;
+    let offering = Arc::new(Offering::new(book, Arc::new(SystemClock::new()), Arc::new(LogDecisions)));
+    let mut files = Files {
+        quarantine: Watched::new(quarantine::file(data)),
+        fixes: policy.osv.clone().map(Watched::new),
+    };
+    files.quarantine.is_new();
+    offering.set_quarantine(quarantine::read(&files.quarantine.path)?);
+    if let Some(fixes) = &mut files.fixes {
+        fixes.is_new();
+        offering.set_fixes(read_fixes(&fixes.path)?);
+    }
+    tokio::spawn(follow(Arc::clone(&offering), files));
+    Ok(offering)
+}
+
+/// The files that change while the server runs.
+struct Files {
+    quarantine: Watched,
+    fixes: Option<Watched>,
+}
+
+async fn follow(offering: Arc<Offering>, mut files: Files) {
+    let mut ticks = tokio::time::interval(QUARANTINE_EVERY);
+    for tick in (0..FIXES_EVERY).cycle() {
+        ticks.tick().await;
+        let offering = Arc::clone(&offering);
+        let looked = tokio::task::spawn_blocking(move || {
+            files.look(&offering, tick == 0);
+            files
+        });
+        let Ok(back) = looked.await else { return };
+        files = back;
+    }
+}
+
+impl Files {
+    /// Takes over what has changed. What cannot be read changes nothing: what was in force stays so.
+    fn look(&mut self, offering: &Offering, fixes_too: bool) {
+        if self.quarantine.is_new() {
+            // That it is gone is no order to serve again what was in it.
+            let read = if self.quarantine.path.exists() {
+                quarantine::read(&self.quarantine.path)
+            } else {
+                Err(anyhow!("{} is gone", self.quarantine.path.display()))
+            };
+            match read {
+                Ok(quarantine) => {
+                    info!(versions = quarantine.len(), "quarantine reloaded");
+                    offering.set_quarantine(quarantine);
+                }
+                Err(error) => {
+                    error!(why = %format!("{error:#}"), "the quarantine cannot be read; what was in it stays in it")
+                }
+            }
+        }
+        if let Some(fixes) = self.fixes.as_mut().filter(|_| fixes_too)
+            && fixes.is_new()
+        {
+            match read_fixes(&fixes.path) {
+                Ok(known) => {
+                    info!(fixes = known.len(), "OSV files reloaded");
+                    offering.set_fixes(known);
+                }
+                Err(error) => {
+                    error!(why = %format!("{error:#}"), "the OSV files cannot be read; the fixes known before stay known")
+                }
+            }
+        }
+    }
+}
+
+/// A file or folder, and what it looked like when it was last looked at.
+struct Watched {
+    path: PathBuf,
+    seen: Option<(u64, u64, i64, i64)>,
+}
+
+impl Watched {
+    fn new(path: PathBuf) -> Self {
+        Self { path, seen: None }
+    }
+
+    /// Whether it is another one than the last time.
+    fn is_new(&mut self) -> bool {
+        let stamp = |meta: fs::Metadata| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
+        let now = fs::metadata(&self.path).ok().map(stamp);
+        std::mem::replace(&mut self.seen, now) != now
+    }
+}
+
+/// The fixes that an OSV file names, or all `.json` files below a folder.
+///
+/// # Errors
+/// A file that cannot be read or is no OSV, by its name.
+pub(crate) fn read_fixes(path: &Path) -> Result<Fixes> {
+    let mut fixes = Fixes::default();
+    if path.is_dir() {
+        let mut left = MOST_FILES;
+        read_folder(path, DEPTH, &mut left, &mut fixes)?;
+    } else {
+        read_file(path, &mut fixes)?;
+    }
+    Ok(fixes)
+}
+
+fn read_folder(folder: &Path, depth: u32, left: &mut usize, fixes: &mut Fixes) -> Result<()> {
+    let unreadable = || format!("cannot read the OSV folder {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        if path.is_dir() {
+            ensure!(depth > 0, "{}: folders within folders within folders", path.display());
+            read_folder(&path, depth - 1, left, fixes)?;
+        } else if path.extension().is_some_and(|end| end == "json") {
+            *left = left.checked_sub(1).with_context(|| format!("more than {MOST_FILES} OSV files"))?;
+            read_file(&path, fixes)?;
+        }
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path, fixes: &mut Fixes) -> Result<()> {
+    let mut json = Vec::new();
+    let file = fs::File::open(path);
+    let read = file.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut json));
+    read.with_context(|| format!("cannot read the OSV file {}", path.display()))?;
+    ensure!(json.len() as u64 <= MOST_BYTES, "{}: more than {MOST_BYTES} bytes", path.display());
+    fixes.add(&json).with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(toml: &str) -> Result<Rulebook> {
+        rulebook(&toml::from_str::<Policy>(toml)?)
+    }
+
+    #[test]
+    fn settings_become_rules() {
+        let book = policy(
+            "dry_run = true\ncooldown_days = 7\n\
+             [[rule]]\naction = \"allow\"\nmodules = \"example.com/m\"\nversions = [\"v1.0.0\", \"[v2, v3]\"]\n\
+             [[rule]]\naction = \"deny\"\nmodules = \"*\"\nreason = \"not on our list\"\n\
+             [[toolchain]]\naction = \"deny\"\nversions = [\"<go1.25.0\"]\nplatforms = \"linux-*\"\nreason = \"old\"\n\
+             [[waiver]]\nmodules = \"example.com/m\"\nreason = \"we wrote it\"\nuntil = \"2026-12-31\"\n",
+        );
+        let book = book.unwrap();
+        assert!(book.dry_run);
+        assert_eq!((book.rules.len(), book.toolchains.len()), (2, 1));
+        assert_eq!(book.cooldown.map(|cooldown| (cooldown.days, cooldown.waivers.len())), Some((7, 1)));
+        assert!(policy("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let rule =
+            |more: &str| format!("[[rule]]\naction = \"deny\"\nmodules = \"a.b\"\nreason = \"r\"\n{more}\n");
+        for (toml, named) in [
+            (rule("versions = [\"1.0.0\"]"), "rule]] number 1"),
+            (rule("") + "[[rule]]\naction = \"deny\"\nmodules = \"b.c\"\n", "number 2, modules = \"b.c\""),
+            (rule("version = \"v1\""), "version"),
+            ("[[rule]]\naction = \"block\"\nmodules = \"a.b\"\n".to_owned(), "block"),
+            (
+                "[[toolchain]]\naction = \"deny\"\nversions = [\"1.25\"]\nreason = \"r\"\n".to_owned(),
+                "toolchain]] number 1",
+            ),
+            (
+                "cooldown_days = 7\n[[waiver]]\nmodules = \"a.b\"\nreason = \"r\"\nuntil = \"soon\"\n"
+                    .to_owned(),
+                "soon",
+            ),
+            (
+                "[[waiver]]\nmodules = \"a.b\"\nreason = \"r\"\nuntil = \"2026-12-31\"\n".to_owned(),
+                "cooldown_days",
+            ),
+            ("osv = \"/x\"\n".to_owned(), "cooldown_days"),
+        ] {
+            let error = format!("{:#}", policy(&toml).unwrap_err());
+            assert!(error.contains(named), "{toml}: {error}");
+        }
+    }
+
+    #[test]
+    fn osv_files_in_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = |version: &str| {
+            format!(
+                r#"{{"id":"x","affected":[{{"package":{{"name":"a.b/c","ecosystem":"Go"}},"ranges":[{{"type":"SEMVER","events":[{{"fixed":"{version}"}}]}}]}}]}}"#
+            )
+        };
+        fs::create_dir_all(dir.path().join("ID/more")).unwrap();
+        fs::write(dir.path().join("ID/GO-1.json"), entry("1.0.1")).unwrap();
+        fs::write(dir.path().join("ID/more/GO-2.json"), entry("1.0.2")).unwrap();
+        fs::write(dir.path().join("README"), "no JSON").unwrap();
+        assert_eq!(read_fixes(dir.path()).unwrap().len(), 2);
+        assert_eq!(read_fixes(&dir.path().join("ID/GO-1.json")).unwrap().len(), 1);
+        fs::write(dir.path().join("broken.json"), "{").unwrap();
+        let error = format!("{:#}", read_fixes(dir.path()).unwrap_err());
+        assert!(error.contains("broken.json"), "{error}");
+        assert!(read_fixes(&dir.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,291 @@
+//! The filter: the one place where what is offered is told from what could be had.
+//!
+//! Stands between the handlers and the module cache (and between lookups and new records), so that list, `@latest`,
+//! `.info`, `.mod`, `.zip` and lookup say the same by one clock. What is in the log already is not young any more: its age
+//! is never asked. How old something is says its `.info`.
+
+use std::fmt::Display;
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use quick_cache::sync::Cache as Kept;
+use quipu_fetch::{Cache, Error, ErrorKind, Info, Policy, Result, Upstream as _, highest};
+use quipu_ledger::{Ledger, Most};
+use quipu_module::{ModulePath, ModuleVersion, Query, Version};
+use tokio::time::timeout;
+
+use crate::policy::{Offering, Refused, RefusedBy};
+
+/// Versions of a list whose ages are asked for at once.
+const AT_ONCE: usize = 32;
+
+/// How long learning the ages of the versions of a list may take. What was learnt by then is kept.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Versions that are remembered as old enough.
+const OLD: usize = 100_000;
+
+/// Logged versions that `latest` may stand for where no version is listed.
+const LOGGED: usize = 200;
+
+/// How an answer is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Fetched if need be.
+    Anywhere,
+    /// From storage alone.
+    Stored,
+}
+
+/// Judges what is asked for.
+pub(crate) struct Filter {
+    offering: Arc<Offering>,
+    modules: Cache,
+    ledger: Ledger,
+    private: Policy,
+    /// Versions found old enough, or in the log: neither ever changes.
+    old: Kept<ModuleVersion, (), quick_cache::UnitWeighter, RandomState>,
+}
+
+impl Filter {
+    pub(crate) fn new(offering: Arc<Offering>, modules: Cache, ledger: Ledger, private: Policy) -> Self {
+        let old = Kept::with(
+            OLD,
+            OLD as u64,
+            quick_cache::UnitWeighter,
+            RandomState::new(),
+            quick_cache::sync::DefaultLifecycle::default(),
+        );
+        Self { offering, modules, ledger, private, old }
+    }
+
+    /// Whether everything may be had, so that nothing has to be asked.
+    pub(crate) fn is_open(&self) -> bool {
+        self.offering.is_open()
+    }
+
+    /// Whether the version may be had.
+    ///
+    /// # Errors
+    /// It is refused ([`ErrorKind::Forbidden`]), or its age cannot be learnt now.
+    pub(crate) async fn check(&self, module: &ModuleVersion, reach: Reach) -> Result<()> {
+        match self.judge(module, reach).await? {
+            Err(refused) if self.note(module, &refused) => Err(forbidden(&refused)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether this version, which is in the log, is shown among those that can be had.
+    pub(crate) fn shows(&self, path: &str, version: &str) -> bool {
+        let refused = || self.offering.judge(&ModuleVersion::parse(path, version).ok()?).err();
+        self.is_open() || refused().is_none_or(|refused| !self.offering.enforces(&refused))
+    }
+
+    /// The versions that are offered.
+    ///
+    /// # Errors
+    /// The cache's; or there are versions, and all are refused.
+    pub(crate) async fn list(&self, path: &ModulePath, reach: Reach) -> Result<Vec<Version>> {
+        self.check_path(path)?;
+        let all = match reach {
+            Reach::Anywhere => self.modules.list(path).await?,
+            Reach::Stored => self.modules.held_list(path).await?,
+        };
+        if self.is_open() {
+            return Ok(all);
+        }
+        let some = !all.is_empty();
+        let (offered, refused) = self.sort_out(path, all, reach).await?;
+        match refused {
+            Some(refused) if some && offered.is_empty() => {
+                self.offering.note(path, None, &refused);
+                Err(forbidden(&refused))
+            }
+            _ => Ok(offered),
+        }
+    }
+
+    /// What `latest` stands for among what is offered: the same as without a policy if that is offered, else the highest
+    /// release of the list, else the highest pre-release, else what is in the log.
+    ///
+    /// # Errors
+    /// The cache's; or nothing that it could stand for is offered.
+    pub(crate) async fn latest(&self, path: &ModulePath, reach: Reach) -> Result<Info> {
+        self.check_path(path)?;
+        let info = match reach {
+            Reach::Anywhere => self.modules.latest(path).await?,
+            Reach::Stored => self.modules.held_latest(path).await?,
+        };
+        if self.is_open() {
+            return Ok(info);
+        }
+        let module = named(path, info.version())?;
+        let refused = match self.judge(&module, reach).await? {
+            Err(refused) if self.offering.enforces(&refused) => refused,
+            _ => return Ok(info),
+        };
+        let mut offered = self.list(path, reach).await?;
+        if offered.is_empty() {
+            offered = self.logged(path)?;
+        }
+        match highest(&offered) {
+            Some(version) => self.info(path, &Query::from(version.clone()), reach).await,
+            None => {
+                self.note(&module, &refused);
+                Err(forbidden(&refused))
+            }
+        }
+    }
+
+    /// Versions of the module that are in the log and offered, ascending: those that came last.
+    fn logged(&self, path: &ModulePath) -> Result<Vec<Version>> {
+        let group = self.ledger.group(format!("{path} ").as_bytes(), 0, Most::Last(LOGGED));
+        let group = group.map_err(|error| unreadable(path, &error))?;
+        let version = |text: &[u8]| Version::parse(std::str::from_utf8(text).ok()?).ok();
+        let versions =
+            group.iter().filter_map(|(_, record)| version(record.text.split(|byte| *byte == b' ').nth(1)?));
+        let mut offered: Vec<Version> =
+            versions.filter(|version| self.shows(path.as_str(), version.as_str())).collect();
+        offered.sort_unstable();
+        Ok(offered)
+    }
+
+    /// What a query stands for, if that is offered.
+    ///
+    /// # Errors
+    /// The cache's, or as [`Filter::check`].
+    pub(crate) async fn info(&self, path: &ModulePath, query: &Query, reach: Reach) -> Result<Info> {
+        self.check_path(path)?;
+        let info = match reach {
+            Reach::Anywhere => self.modules.info(path, query).await?,
+            Reach::Stored => self.modules.held_info(path, query).await?,
+        };
+        if !self.is_open() {
+            self.check(&named(path, info.version())?, reach).await?;
+        }
+        Ok(info)
+    }
+
+    /// Whether anything of the module may be had, before anybody is asked for it.
+    fn check_path(&self, path: &ModulePath) -> Result<()> {
+        self.offering.judge_path(path).map_err(|refused| {
+            self.offering.note(path, None, &refused);
+            forbidden(&refused)
+        })
+    }
+
+    fn note(&self, module: &ModuleVersion, refused: &Refused) -> bool {
+        self.offering.note(module.path(), Some(module.version()), refused)
+    }
+
+    async fn judge(&self, module: &ModuleVersion, reach: Reach) -> Result<std::result::Result<(), Refused>> {
+        if self.is_open() {
+            return Ok(Ok(()));
+        }
+        if let Err(refused) = self.offering.judge(module) {
+            return Ok(Err(refused));
+        }
+        let Some((cooldown, now)) = self.offering.cooldown(module) else { return Ok(Ok(())) };
+        if self.is_old(module)? {
+            return Ok(Ok(()));
+        }
+        let time = match self.time(module, reach).await {
+            Ok(time) => time,
+            Err(_) if self.offering.is_dry() => return Ok(Ok(())),
+            Err(error) => return Err(error),
+        };
+        let verdict = cooldown.judge(module, time.as_deref(), now);
+        if verdict.is_ok() {
+            self.old.insert(module.clone(), ());
+        }
+        Ok(verdict)
+    }
+
+    /// Whether its age is of no interest: it was found old enough, it is in the log, or it is private.
+    fn is_old(&self, module: &ModuleVersion) -> Result<bool> {
+        if self.private.is_unverified(module.path()) || self.old.get(module).is_some() {
+            return Ok(true);
+        }
+        let key = format!("{} {} ", module.path(), module.version());
+        let logged = self.ledger.find(key.as_bytes()).map_err(|error| unreadable(module, &error))?;
+        if logged.is_some() {
+            self.old.insert(module.clone(), ());
+        }
+        Ok(logged.is_some())
+    }
+
+    /// When the version was made, as its `.info` says; `None` if that does not say, or is not to be believed.
+    async fn time(&self, module: &ModuleVersion, reach: Reach) -> Result<Option<String>> {
+        let query = Query::from(module.version().clone());
+        let info = match reach {
+            // A dry run asks for nothing on its own account.
+            Reach::Anywhere if !self.offering.is_dry() => self.modules.info(module.path(), &query).await,
+            _ => self.modules.held_info(module.path(), &query).await,
+        };
+        match info {
+            Ok(info) => Ok(info.time().map(str::to_owned)),
+            Err(error) if error.kind().is_wrong() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The versions that are offered, in their order, and the refusal of the highest one that is not.
+    async fn sort_out(
+        &self,
+        path: &ModulePath,
+        all: Vec<Version>,
+        reach: Reach,
+    ) -> Result<(Vec<Version>, Option<Refused>)> {
+        let judged =
+            stream::iter(all).map(|version| self.judge_listed(path, version, reach)).buffered(AT_ONCE);
+        let judged: Vec<_> = timeout(DEADLINE, judged.collect()).await.map_err(|_| {
+            let seconds = DEADLINE.as_secs();
+            Error::unavailable(format!(
+                "{path}: the ages of its versions were not all learnt in {seconds} seconds; ask again"
+            ))
+        })?;
+        let (mut offered, mut last) = (Vec::with_capacity(judged.len()), None);
+        for listed in judged {
+            match listed? {
+                (version, None) => offered.push(version),
+                (_, Some(refused)) => last = Some(refused),
+            }
+        }
+        Ok((offered, last))
+    }
+
+    /// A listed version, with what keeps it from being offered. A version without an age is withheld, unless its age is
+    /// only not to be had now: then the list is not to be had either.
+    async fn judge_listed(
+        &self,
+        path: &ModulePath,
+        version: Version,
+        reach: Reach,
+    ) -> Result<(Version, Option<Refused>)> {
+        let module = named(path, &version)?;
+        let refused = match self.judge(&module, reach).await {
+            Ok(verdict) => verdict.err(),
+            Err(error) if error.kind().is_transient() => return Err(error),
+            Err(error) => {
+                let text = format!("{module}: when it was made is not known: {}", error.text());
+                Some(Refused { by: RefusedBy::Cooldown, text })
+            }
+        };
+        Ok((version, refused.filter(|refused| self.offering.enforces(refused))))
+    }
+}
+
+fn unreadable(what: impl Display, error: &quipu_ledger::Error) -> Error {
+    tracing::error!(%error, "reading the log failed");
+    Error::unavailable(format!("{what}: the log cannot be read now"))
+}
+
+fn forbidden(refused: &Refused) -> Error {
+    Error::new(ErrorKind::Forbidden, &refused.text)
+}
+
+fn named(path: &ModulePath, version: &Version) -> Result<ModuleVersion> {
+    ModuleVersion::new(path.clone(), version.clone()).map_err(|error| Error::rejected(error.to_string()))
+}

@@ -1,0 +1,144 @@
+//! The rules in force, some of which change while the server runs, and what becomes of their refusals.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use quipu_ledger::{Clock, Micros, SystemClock};
+use quipu_module::{ModulePath, ModuleVersion, Version};
+use tracing::info;
+
+use super::{Cooldown, Fixes, Quarantine, Refused, RefusedBy, Rulebook};
+
+/// A refusal of what a client asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision<'a> {
+    /// The module that was asked for.
+    pub path: &'a ModulePath,
+    /// The version, unless all versions were refused together.
+    pub version: Option<&'a Version>,
+    /// Which kind of rule refuses it.
+    pub by: RefusedBy,
+    /// What the client is shown.
+    pub text: &'a str,
+    /// Whether it was refused indeed, or would have been without dry run.
+    pub enforced: bool,
+}
+
+/// Is told of every refusal before the client is; not of the versions that a list leaves out beside others.
+pub trait Decisions: Send + Sync + 'static {
+    /// Takes note of it. Must not block for long.
+    fn note(&self, decision: &Decision<'_>);
+}
+
+/// Writes a line of log for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogDecisions;
+
+impl Decisions for LogDecisions {
+    fn note(&self, decision: &Decision<'_>) {
+        let Decision { path, version, by, text, enforced } = decision;
+        let (version, by) = (version.map_or("", Version::as_str), by.name());
+        let what = if *enforced { "refused by policy" } else { "would be refused by policy" };
+        info!(%path, version, by, why = text, "{what}");
+    }
+}
+
+/// What is offered to clients: the rules in force.
+pub struct Offering {
+    rulebook: Rulebook,
+    quarantine: ArcSwap<Quarantine>,
+    fixes: ArcSwap<Fixes>,
+    clock: Arc<dyn Clock>,
+    decisions: Arc<dyn Decisions>,
+    counted: [[metrics::Counter; 2]; 4],
+}
+
+impl Offering {
+    /// These rules, by this clock, with nothing in quarantine and no fixes known; refusals are shown to `decisions`.
+    #[must_use]
+    pub fn new(rulebook: Rulebook, clock: Arc<dyn Clock>, decisions: Arc<dyn Decisions>) -> Self {
+        let counter = |by: RefusedBy, mode: &'static str| metrics::counter!("quipu_policy_refused_total", "by" => by.name(), "mode" => mode);
+        let counted = RefusedBy::ALL.map(|by| [counter(by, "dry_run"), counter(by, "enforced")]);
+        let (quarantine, fixes) = (ArcSwap::default(), ArcSwap::default());
+        let offering = Self { rulebook, quarantine, fixes, clock, decisions, counted };
+        offering.show();
+        offering
+    }
+
+    /// Everything is offered.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self::new(Rulebook::default(), Arc::new(SystemClock::new()), Arc::new(LogDecisions))
+    }
+
+    /// From now on these versions are in quarantine.
+    pub fn set_quarantine(&self, quarantine: Quarantine) {
+        self.quarantine.store(Arc::new(quarantine));
+        self.show();
+    }
+
+    /// From now on these versions are known as fixes.
+    pub fn set_fixes(&self, fixes: Fixes) {
+        self.fixes.store(Arc::new(fixes));
+        self.show();
+    }
+
+    /// Whether there is nothing to judge: whatever is asked for is offered.
+    pub(crate) fn is_open(&self) -> bool {
+        self.rulebook.is_empty() && self.quarantine.load().is_empty()
+    }
+
+    /// Whether refusals by the rules of the configuration are only noted.
+    pub(crate) const fn is_dry(&self) -> bool {
+        self.rulebook.dry_run
+    }
+
+    /// The cooldown and the present time, if age matters for this version.
+    pub(crate) fn cooldown(&self, module: &ModuleVersion) -> Option<(&Cooldown, Micros)> {
+        let (cooldown, now) = (self.rulebook.cooldown.as_ref()?, self.clock.now());
+        let exempt = cooldown.exempts(module, now) || self.fixes.load().contains(module);
+        (!exempt).then_some((cooldown, now))
+    }
+
+    /// What is to be said by path and version alone.
+    pub(crate) fn judge(&self, module: &ModuleVersion) -> Result<(), Refused> {
+        self.quarantine.load().judge(module)?;
+        self.rulebook.judge(module)
+    }
+
+    /// What is to be said by the path alone.
+    pub(crate) fn judge_path(&self, path: &ModulePath) -> Result<(), Refused> {
+        if self.is_dry() { Ok(()) } else { self.rulebook.judge_path(path) }
+    }
+
+    /// Whether a refusal is enforced. Quarantine is, also in a dry run: it is no rule on trial, but a decision about one
+    /// version.
+    pub(crate) const fn enforces(&self, refused: &Refused) -> bool {
+        !self.is_dry() || matches!(refused.by, RefusedBy::Quarantine)
+    }
+
+    /// Counts a refusal of what was asked for and tells those who want to know. Whether it is enforced.
+    pub(crate) fn note(&self, path: &ModulePath, version: Option<&Version>, refused: &Refused) -> bool {
+        let enforced = self.enforces(refused);
+        let Refused { by, text } = refused;
+        let counters = RefusedBy::ALL.iter().zip(&self.counted).find(|(of, _)| *of == by);
+        if let Some((_, [dry, real])) = counters {
+            (if enforced { real } else { dry }).increment(1);
+        }
+        self.decisions.note(&Decision { path, version, by: *by, text, enforced });
+        enforced
+    }
+
+    /// Shows in the metrics what is in force.
+    fn show(&self) {
+        let count = |count: usize| u32::try_from(count).map_or(f64::INFINITY, f64::from);
+        let Rulebook { rules, toolchains, cooldown, dry_run } = &self.rulebook;
+        metrics::gauge!("quipu_policy_rules").set(count(rules.len() + toolchains.len()));
+        metrics::gauge!("quipu_policy_cooldown_days")
+            .set(cooldown.as_ref().map_or(0.0, |c| f64::from(c.days)));
+        metrics::gauge!("quipu_policy_waivers").set(count(cooldown.as_ref().map_or(0, |c| c.waivers.len())));
+        metrics::gauge!("quipu_policy_dry_run").set(f64::from(u8::from(*dry_run)));
+        metrics::gauge!("quipu_policy_known_fixes").set(count(self.fixes.load().len()));
+        metrics::gauge!("quipu_policy_quarantined").set(count(self.quarantine.load().len()));
+    }
+}
