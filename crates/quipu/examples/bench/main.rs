@@ -9,6 +9,7 @@
 #[path = "../../tests/ops/support/command.rs"]
 mod command;
 mod engine;
+mod feed;
 mod fixture;
 mod gocmd;
 #[path = "../../tests/ops/support/http.rs"]
@@ -34,10 +35,11 @@ fn main() {
         engine::append_until_killed(dir);
     }
     let mut report = Report::new();
-    let groups: [(&str, Group); 4] = [
+    let groups: [(&str, Group); 5] = [
         ("serving", serving::measure),
         ("engine", engine::measure),
         ("start", starting::measure),
+        ("feed", feed::measure),
         ("go", gocmd::measure),
     ];
     for (name, measure) in groups {
@@ -97,7 +99,7 @@ impl Args {
                 "--turns" => args.turns = value().parse().expect("--turns wants a number"),
                 "--rows" => args.rows = value(),
                 "--die" => args.die = Some(value().into()),
-                "serving" | "engine" | "start" | "go" => args.only.push(arg),
+                "serving" | "engine" | "start" | "feed" | "go" => args.only.push(arg),
                 _ => panic!("unknown argument {arg}"),
             }
         }
