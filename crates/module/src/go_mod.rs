@@ -30,10 +30,21 @@ pub struct GoMod {
     pub module: Option<String>,
     /// The go version, such as `1.24`, `1.24.1` or `1.24rc1`.
     pub go: Option<String>,
+    /// What it requires, in the order of the file.
+    pub require: Vec<Requirement>,
     /// The retractions, in the order of the file.
     pub retract: Vec<Retraction>,
     /// The deprecation message; `None` if the module is not deprecated.
     pub deprecated: Option<String>,
+}
+
+/// A module that is required, and the least version of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// The module path as written; only its major version was looked at.
+    pub path: String,
+    /// The version in canonical form.
+    pub version: String,
 }
 
 /// Versions that an author has withdrawn.
@@ -100,7 +111,10 @@ impl GoMod {
         match line.verb {
             "module" => self.add_module(line),
             "go" => self.add_go(&line.arguments),
-            "require" => check_require(&line.arguments),
+            "require" => {
+                self.require.push(parse_require(&line.arguments)?);
+                Ok(())
+            }
             "ignore" => check_ignore(&line.arguments),
             "retract" => {
                 self.retract.extend(parse_retraction(&line.arguments, &line.comments));
@@ -193,7 +207,7 @@ fn split_number(text: &str) -> Option<(&str, &str)> {
     good.then_some((number, rest))
 }
 
-fn check_require(arguments: &[&str]) -> Result<(), String> {
+fn parse_require(arguments: &[&str]) -> Result<Requirement, String> {
     let [path, version] = *arguments else { return Err("usage: require module/path v1.2.3".into()) };
     let path = parse_string(path).map_err(|e| format!("invalid quoted string: {e}"))?;
     let version = parse_string(version)
@@ -202,7 +216,8 @@ fn check_require(arguments: &[&str]) -> Result<(), String> {
         format!("require {path}: version {} invalid: must be of the form v1.2.3", quote(&version))
     })?;
     let (_, major) = split_path_version(&path).ok_or("invalid module path")?;
-    check_path_major(&canonical, major).map_err(|e| format!("require {path}: {e}"))
+    check_path_major(&canonical, major).map_err(|e| format!("require {path}: {e}"))?;
+    Ok(Requirement { path, version: canonical.to_string() })
 }
 
 fn check_ignore(arguments: &[&str]) -> Result<(), String> {

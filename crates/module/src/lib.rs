@@ -60,7 +60,7 @@ mod zip;
 
 pub use error::{Error, ErrorKind};
 pub use go_import::{GoImport, GoImports};
-pub use go_mod::{GoMod, Retraction, quick_module_path, synthesize_go_mod};
+pub use go_mod::{GoMod, Requirement, Retraction, quick_module_path, synthesize_go_mod};
 pub use goproxy::{
     Fallback, ProxyEntry, ProxyList, ProxyTarget, SUM_GOLANG_ORG_KEY, SumDatabase, SumDb, is_database_name,
 };

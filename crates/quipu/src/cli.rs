@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use quipu_note::VerifierKey;
 
 use crate::config::Settings;
+use crate::import::Kind;
 
 /// An auditable Go checksum database with a module proxy in front of it.
 #[derive(Debug, Parser)]
@@ -37,8 +39,12 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Bring a log back from a backup and whatever newer copy can be had, or vouch for a moved one or a lost guard.
     Restore(Box<Restore>),
-    /// Take the modules of go.sum files into the log of a running server, and compare the hashes.
-    Import(Import),
+    /// Take in what others have collected: module caches, trees of other proxies, bundles, go.sum files.
+    Import(Box<Import>),
+    /// Write modules with the proofs that they are in the log, for places without network.
+    Export(Box<Export>),
+    /// Have a running server fetch and log what go.sum or go.mod files name, before anybody asks for it.
+    Warm(Warm),
     /// Show how a running server is doing.
     Status(Status),
     /// Publish a version of a module to a running server.
@@ -180,14 +186,80 @@ pub(crate) struct Restore {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 all there and equal, 1 some could not be looked up, 4 a hash differs.")]
+#[command(
+    after_help = "What lies at each PATH is found out by itself. go.sum files: every version is looked up at the running \
+                        server --url, which logs it, and compared. Module files: taken into the data directory (--data), whose \
+                        server must not be running, after each was verified like a fetched one; what is there already is \
+                        compared, so an interrupted import is simply run again. Bundles: taken when all of it is proven by \
+                        the key --db.\n\n\
+                        Exit codes: 0 all there and equal, 1 something could not be taken or looked up, 3 the key of a \
+                        bundle's log has signed two histories, 4 a hash differs or a bundle is refused."
+)]
 pub(crate) struct Import {
-    /// go.sum files
-    #[arg(required = true, value_name = "go.sum")]
-    pub(crate) files: Vec<PathBuf>,
+    /// go.sum files, GOMODCACHE, the tree of a module proxy, the disk of Athens, or a bundle (directory or .tar)
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// What lies there, if it is not recognised
+    #[arg(long)]
+    pub(crate) kind: Option<Kind>,
+    /// For a bundle: the verifier key of the log it is of [default: this server's own]
+    #[arg(long, value_name = "VKEY")]
+    pub(crate) db: Option<VerifierKey>,
+    /// Say what would be taken in and what differs, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) credentials: TokenArg,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A bundle is served by any file server, or lies where a go command finds it: GOPROXY=file://DIR with \
+                        GOSUMDB set to this log's key (`quipu key show`). Another server takes it in with `quipu import`. \
+                        go.mod files and MODULE@VERSION bring the stored files of what they require along; a go.sum is \
+                        exact. Reads only: the server may be running.\n\n\
+                        Exit codes: 0 all exported, 1 failed, or something named is not stored or not logged (the rest is \
+                        written; `quipu warm` fetches it)."
+)]
+pub(crate) struct Export {
+    /// go.sum or go.mod files, or single versions
+    #[arg(required_unless_present = "all", value_name = "go.sum|go.mod|MODULE@VERSION")]
+    pub(crate) what: Vec<String>,
+    /// Everything that is stored, with all hash tiles of the log
+    #[arg(long, conflicts_with = "what")]
+    pub(crate) all: bool,
+    /// What to write: a directory, or a tar if the name ends in .tar
+    #[arg(short, long, value_name = "DIR|FILE.tar")]
+    pub(crate) output: PathBuf,
+    /// Only what an earlier bundle does not have, or what was logged after a signed head (a file with `/latest`)
+    #[arg(long, value_name = "BUNDLE|HEAD")]
+    pub(crate) since: Option<PathBuf>,
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 all of it is cached and logged, 1 something could not be had (it is named)."
+)]
+pub(crate) struct Warm {
+    /// go.sum or go.mod files, or single versions
+    #[arg(required = true, value_name = "go.sum|go.mod|MODULE@VERSION")]
+    pub(crate) what: Vec<String>,
     /// URL of the server
     #[arg(long, env = "QUIPU_URL", default_value = "http://127.0.0.1:8080")]
     pub(crate) url: String,
+    /// Module versions under way at once
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) parallel: u16,
     /// Print the outcome as JSON
     #[arg(long)]
     pub(crate) json: bool,

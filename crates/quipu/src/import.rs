@@ -1,121 +1,133 @@
-//! `quipu import`: every module version of go.sum files is looked up at a running server, which takes it into the log,
-//! and what the log says is compared with what the files say.
+//! `quipu import`: what others have collected is taken in, after it was verified as if it had been fetched.
+//!
+//! go.sum files go through a running server. Module files (a module cache, the tree of another proxy, an Athens disk, a
+//! bundle) go into the data directory itself, so no server may be using it.
 
-use std::collections::BTreeMap;
-use std::fs;
+mod bundle;
+mod compare;
+pub(crate) mod source;
+mod sums;
+mod take;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
-use quipu_module::{H1, ModuleVersion, Record, SumKind, SumLine};
-use serde_json::json;
-use tokio::task::JoinSet;
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::ValueEnum;
 
 use crate::cli;
-use crate::output::tell;
-use crate::progress::Progress;
-use crate::remote::{Remote, block_on};
+use crate::config::Config;
+use crate::files::Files;
+use crate::remote::Remote;
+use source::Source;
 
-/// Questions under way at once.
-const AT_ONCE: usize = 16;
+/// What lies at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A go.sum file
+    GoSum,
+    /// The module cache of a go command: $GOMODCACHE, or its cache/download
+    ModCache,
+    /// The file tree of a module proxy, such as the cache directory of goproxy or quipu
+    Proxy,
+    /// The disk storage of Athens
+    Athens,
+    /// What `quipu export` wrote: a directory or a .tar
+    Bundle,
+}
 
-/// Longest answer to a lookup, in bytes.
-const MAX_ANSWER: u64 = 1 << 20;
+/// What came of an import, in order of importance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    Good,
+    Failed,
+    Differs,
+    Misbehaved,
+}
 
-/// What the files say of a module version: hash and file of each kind.
-type Wanted = BTreeMap<ModuleVersion, Vec<(SumKind, H1, String)>>;
+impl Verdict {
+    /// The verdict on so many things that contradict what is known, and so many that could not be taken.
+    const fn of(differing: usize, failed: usize) -> Self {
+        match (differing, failed) {
+            (0, 0) => Self::Good,
+            (0, _) => Self::Failed,
+            _ => Self::Differs,
+        }
+    }
 
-/// Imports and prints what came of it.
+    fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Good => 0,
+            Self::Failed => 1,
+            Self::Misbehaved => 3,
+            Self::Differs => 4,
+        })
+    }
+}
+
+/// Imports everything named and prints what came of it.
 ///
 /// # Errors
-/// A file cannot be read or is no go.sum, or the URL is none.
-pub(crate) fn run(args: &cli::Import) -> Result<ExitCode> {
-    let mut wanted = Wanted::new();
-    for file in &args.files {
-        let name = file.display().to_string();
-        let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
-        read(&text, &name, &mut wanted)?;
-    }
-    let remote = Arc::new(Remote::new(&args.url, args.credentials.token_file.as_deref())?);
-    let total = wanted.len();
-    let outcome = block_on(ask(remote, wanted))?;
-    outcome.differing.iter().for_each(|text| eprintln!("DIFFERS: {text}"));
-    outcome.failed.iter().for_each(|text| eprintln!("not looked up: {text}"));
-    let (differing, failed) = (outcome.differing.len(), outcome.failed.len());
-    if args.json {
-        tell(json!({ "modules": total, "differing": outcome.differing, "failed": outcome.failed }))?;
-    } else {
-        tell(format_args!("{total} module versions: {differing} differ, {failed} not looked up"))?;
-    }
-    Ok(match (differing, failed) {
-        (0, 0) => ExitCode::SUCCESS,
-        (0, _) => ExitCode::FAILURE,
-        _ => ExitCode::from(4),
-    })
-}
-
-fn read(text: &str, name: &str, wanted: &mut Wanted) -> Result<()> {
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        // The go command too ignores hashes that it does not know.
-        if fields.last().is_some_and(|hash| !hash.starts_with("h1:")) && fields.len() == 3 {
-            continue;
+/// Something named cannot be read or is of no known kind, or the data directory cannot be used.
+pub(crate) fn run(args: cli::Import) -> Result<ExitCode> {
+    let (mut sums, mut others) = (Vec::new(), Vec::new());
+    for path in &args.paths {
+        match args.kind.map_or_else(|| recognise(path), Ok)? {
+            Kind::GoSum => sums.push(path.clone()),
+            kind => others.push((path.clone(), kind)),
         }
-        let line: SumLine = match fields.join(" ").parse() {
-            Ok(line) => line,
-            Err(error) => bail!("{name}:{number}: {error}"),
-        };
-        wanted.entry(line.module).or_default().push((line.kind, line.hash, format!("{name}:{number}")));
     }
-    Ok(())
-}
-
-#[derive(Default)]
-struct Outcome {
-    differing: Vec<String>,
-    failed: Vec<String>,
-}
-
-async fn ask(remote: Arc<Remote>, wanted: Wanted) -> Result<Outcome> {
-    let mut progress = Progress::new("module versions", wanted.len() as u64);
-    let (mut outcome, mut tasks, mut done) = (Outcome::default(), JoinSet::new(), 0);
-    let mut wanted = wanted.into_iter();
-    loop {
-        while tasks.len() < AT_ONCE
-            && let Some((module, lines)) = wanted.next()
-        {
-            let remote = Arc::clone(&remote);
-            tasks.spawn(async move {
-                let record = lookup(&remote, &module).await;
-                (module, lines, record)
-            });
-        }
-        let Some(answer) = tasks.join_next().await else { return Ok(outcome) };
-        let (module, lines, record) = answer.context("a lookup ended by a fault in the program")?;
-        match record {
-            Ok(record) => outcome.differing.extend(differences(&module, &lines, &record)),
-            Err(error) => outcome.failed.push(format!("{module}: {error:#}")),
-        }
-        done += 1;
-        progress.show(done);
+    ensure!(
+        sums.is_empty() || !args.dry_run,
+        "--dry-run is for module files; go.sum files are looked up at a running server, which logs what it looks up"
+    );
+    let mut verdict = Verdict::Good;
+    if !sums.is_empty() {
+        let url = args.configured.settings.url.clone();
+        let url = url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
+        let remote = Remote::new(&url, args.credentials.token_file.as_deref())?;
+        verdict = sums::run(&sums, remote, args.json)?;
     }
-}
-
-async fn lookup(remote: &Remote, module: &ModuleVersion) -> Result<Record> {
-    let path = format!("/lookup/{}@{}", module.path().escaped(), module.version().escaped());
-    let (status, body) = remote.get(&path, MAX_ANSWER).await?;
-    let text = String::from_utf8_lossy(&body);
-    if status != 200 {
-        bail!("{status}: {}", text.lines().next().unwrap_or_default());
+    if !others.is_empty() {
+        let config = Config::resolve(args.configured.settings, args.configured.config.as_deref())?;
+        let how = take::How { dry_run: args.dry_run, json: args.json, db: args.db };
+        verdict = verdict.max(import_files(&config, others, &how)?);
     }
-    Ok(Record::find(&text, module)?)
+    Ok(verdict.code())
 }
 
-fn differences(module: &ModuleVersion, lines: &[(SumKind, H1, String)], record: &Record) -> Vec<String> {
-    let differing = lines.iter().filter_map(|(kind, hash, place)| {
-        let logged = record.line(*kind).hash;
-        let what = if *kind == SumKind::GoMod { "/go.mod" } else { "" };
-        (logged != *hash).then(|| format!("{module}{what}: {place} has {hash}, the log has {logged}"))
-    });
-    differing.collect()
+fn import_files(config: &Config, places: Vec<(PathBuf, Kind)>, how: &take::How) -> Result<Verdict> {
+    let mut verdict = Verdict::Good;
+    for (path, kind) in places {
+        let source = Source::open(&path, kind).with_context(|| path.display().to_string())?;
+        verdict = verdict.max(take::run(config, source, how)?);
+    }
+    Ok(verdict)
+}
+
+/// The kind of what lies at `path`, by its content.
+fn recognise(path: &Path) -> Result<Kind> {
+    let metadata = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+    if metadata.is_file() {
+        let archive = Files::open(path).is_ok();
+        return Ok(if archive { Kind::Bundle } else { Kind::GoSum });
+    }
+    if path.join(crate::bundle::MANIFEST).is_file() {
+        return Ok(Kind::Bundle);
+    }
+    if source::cache_prefix(&Files::Directory(path.to_owned())).is_some() {
+        return Ok(Kind::ModCache);
+    }
+    let names = Files::Directory(path.to_owned()).names("")?;
+    if names.iter().any(|name| name.contains("/@v/")) {
+        return Ok(Kind::Proxy);
+    }
+    if names.iter().any(|name| name.ends_with("/source.zip")) {
+        return Ok(Kind::Athens);
+    }
+    bail!(
+        "{} is neither a module cache, nor the tree of a module proxy, nor an Athens disk, nor a bundle (say which \
+         with --kind)",
+        path.display()
+    )
 }

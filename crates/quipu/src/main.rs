@@ -2,8 +2,11 @@
 
 mod audit_log;
 mod backup;
+mod bundle;
 mod cli;
 mod config;
+mod export;
+mod files;
 mod fsck;
 mod hooks;
 mod import;
@@ -23,6 +26,9 @@ mod sources;
 mod status;
 mod token;
 mod upstream;
+mod view;
+mod wanted;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -56,7 +62,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Fsck(fsck) => return fsck::run(&fsck),
         Command::Backup(backup) => backup::run(&backup)?,
         Command::Restore(restore) => return restore::run(*restore),
-        Command::Import(import) => return import::run(&import),
+        Command::Import(import) => return import::run(*import),
+        Command::Export(export) => return export::run(&export),
+        Command::Warm(warm) => return warm::run(&warm),
         Command::Status(status) => return status::run(&status),
         Command::Publish(publish) => return publish::run(&publish),
         Command::Token(command) => return token::run(command),

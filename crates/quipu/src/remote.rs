@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
 use quipu_fetch::{
-    Authority, Base, Client, ClientOptions, Credentials, Limits, Named, Purpose, Request, Url,
+    Authority, Base, Client, ClientOptions, Credentials, Limits, MAX_TEXT, MAX_ZIP, Named, Purpose, Request,
+    Response, Url,
 };
 
 use crate::token;
@@ -45,14 +46,44 @@ impl Remote {
     /// # Errors
     /// No whole answer came.
     pub(crate) async fn get(&self, path: &str, max_bytes: u64) -> Result<(u16, Bytes)> {
-        let url = self.url.join(path.trim_start_matches('/'));
-        let limits = Limits::small(max_bytes);
-        let credentials = self.credentials.as_ref();
-        let request = Request { url: &url, credentials, purpose: Purpose::Database, limits };
-        let failed = |error: quipu_fetch::Error| anyhow!("{}: {error}", self.url);
-        let response = self.client.get(request).await.map_err(failed)?;
+        let response = self.ask(path, Purpose::Database, Limits::small(max_bytes)).await?;
         let status = response.status.as_u16();
-        Ok((status, response.body.bytes().await.map_err(failed)?))
+        Ok((status, response.body.bytes().await.map_err(|error| self.failed(&error))?))
+    }
+
+    /// Reads a module file to its end without keeping it: the status, how many bytes came, and the first line of what
+    /// is no file.
+    ///
+    /// # Errors
+    /// No whole answer came.
+    pub(crate) async fn drain(&self, path: &str) -> Result<(u16, u64, String)> {
+        let response = self.ask(path, Purpose::Zip, Limits::large(MAX_ZIP)).await?;
+        let (status, mut body) = (response.status.as_u16(), response.body);
+        let (mut bytes, mut text) = (0u64, Vec::new());
+        while let Some(chunk) = body.chunk().await.map_err(|error| self.failed(&error))? {
+            bytes = bytes.saturating_add(chunk.len() as u64);
+            if status != 200 && text.len() < MAX_TEXT {
+                text.extend_from_slice(&chunk);
+            }
+        }
+        let text = String::from_utf8_lossy(&text)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(MAX_TEXT)
+            .collect();
+        Ok((status, bytes, text))
+    }
+
+    async fn ask(&self, path: &str, purpose: Purpose, limits: Limits) -> Result<Response> {
+        let url = self.url.join(path.trim_start_matches('/'));
+        let request = Request { url: &url, credentials: self.credentials.as_ref(), purpose, limits };
+        self.client.get(request).await.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &quipu_fetch::Error) -> anyhow::Error {
+        anyhow!("{}: {error}", self.url)
     }
 }
 
@@ -66,10 +97,9 @@ impl Remote {
         let limits = Limits { first_byte: LONGEST_PUT, total: LONGEST_PUT, ..Limits::small(max_bytes) };
         let credentials = self.credentials.as_ref();
         let request = Request { url: &url, credentials, purpose: Purpose::Publish, limits };
-        let failed = |error: quipu_fetch::Error| anyhow!("{}: {error}", self.url);
-        let response = self.client.put(request, file).await.map_err(failed)?;
+        let response = self.client.put(request, file).await.map_err(|error| self.failed(&error))?;
         let status = response.status.as_u16();
-        Ok((status, response.body.bytes().await.map_err(failed)?))
+        Ok((status, response.body.bytes().await.map_err(|error| self.failed(&error))?))
     }
 }
 

@@ -49,11 +49,7 @@ pub(crate) fn run(config: &Config) -> Result<()> {
 async fn serve(config: &Config) -> Result<()> {
     policy::rulebook(&config.set.policy)?;
     let metrics = install_metrics()?;
-    let data = DataDir::new(config.data());
-    refuse_to_start_over(config, &data)?;
-    data.create()?;
-    let signer = keys::signer(&data, config.set.key.as_deref(), config.set.name.as_deref())?;
-    data.introduce(signer.verifier())?;
+    let (data, signer) = found(config)?;
     let verifier = signer.verifier().clone();
     let listener = TcpListener::bind(config.listen())
         .await
@@ -93,6 +89,19 @@ fn access(config: &Config, data: &DataDir, tls: bool, listener: &TcpListener) ->
     let audit =
         AuditLog::open(&file).with_context(|| format!("cannot use the audit log {}", file.display()))?;
     Ok(Access::open(rules, TokenFile::new(&data.tokens()), audit)?)
+}
+
+/// The data directory and the signing key, both made at the very first start.
+///
+/// # Errors
+/// They are not of one log, or something says that there was another log before.
+pub(crate) fn found(config: &Config) -> Result<(DataDir, SignerKey)> {
+    let data = DataDir::new(config.data());
+    refuse_to_start_over(config, &data)?;
+    data.create()?;
+    let signer = keys::signer(&data, config.set.key.as_deref(), config.set.name.as_deref())?;
+    data.introduce(signer.verifier())?;
+    Ok((data, signer))
 }
 
 /// Where something says that there was a log, and its store or its key are missing, nothing new is made: what the ledger
@@ -232,11 +241,10 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
     }
     let admission = Admission::new(ledger.clone(), vouching(config, data, &upstream, &others));
     let sources = sources::modules(config, data, &upstream).await?;
-    let least = config.set.limits.free_mib.unwrap_or(512) * MIB;
     let retention = &config.set.cache;
     let options = CacheOptions {
         owner: served.verifier.to_string(),
-        disk_floor: least,
+        disk_floor: disk_floor(config),
         published: config.published()?,
         quota: retention.quota_mib.unwrap_or(0).saturating_mul(MIB),
         compare: Duration::from_secs(retention.compare_hours.unwrap_or(24).saturating_mul(3600)),
@@ -265,6 +273,11 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
     }))
 }
 
+/// Bytes that stay free on the disk of the module cache.
+pub(crate) fn disk_floor(config: &Config) -> u64 {
+    config.set.limits.free_mib.unwrap_or(512).saturating_mul(MIB)
+}
+
 /// Finishes what a crash left half done in the module cache.
 async fn recover(modules: Cache) {
     let finished = modules.recover().await;
@@ -290,7 +303,8 @@ async fn keep_house(modules: Cache) {
     }
 }
 
-fn vouching(config: &Config, data: &DataDir, upstream: &Upstream, others: &[Other]) -> Vouching {
+/// Who vouches for new records, by the settings.
+pub(crate) fn vouching(config: &Config, data: &DataDir, upstream: &Upstream, others: &[Other]) -> Vouching {
     let client = |database: &SumDatabase| others.iter().find(|other| other.name == database.name());
     let proving: Option<verify::Client> =
         upstream.database.as_ref().and_then(client).map(|other| other.client.clone());

@@ -169,9 +169,9 @@ impl Inner {
     async fn told(&self, route: Route<'_>, asked: &HeaderMap, body: Incoming, crowded: bool) -> Reply {
         match route {
             Route::Hook(forge) if !crowded => self.hooks.answer(forge, asked, body).await,
-            Route::Hook(_) => {
-                reply::closing(reply::refuse(&Refusal::Busy("all connections of this server are in use".to_owned())))
-            }
+            Route::Hook(_) => reply::closing(reply::refuse(&Refusal::Busy(
+                "all connections of this server are in use".to_owned(),
+            ))),
             _ => reply::closing(reply::refuse(&Refusal::Method)),
         }
     }

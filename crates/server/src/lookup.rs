@@ -344,7 +344,7 @@ fn agree(module: &ModuleVersion, found: &Found, zip: Option<H1>, go_mod: H1) -> 
     } else {
         ("/go.mod", recorded.go_mod, go_mod)
     };
-    let text = format!("{module}{name}: checksum mismatch: upstream sent {got}, the log has {logged}");
+    let text = format!("{module}{name}: checksum mismatch: got {got}, the log has {logged}");
     let evidence =
         format!("recorded\n{}\n{recorded}fetched\n{fetched}\n{}", found.index, utf8(&found.head.notes.sumdb));
     Err(Refusal::Refused { text, evidence: evidence.into_bytes() })

@@ -131,6 +131,7 @@ impl Refusal {
             }
             Self::TooOften => {
                 "unauthorized: too many requests with credentials that are none here".to_owned()
+            }
             Self::Unsigned => {
                 "unauthorized: this webhook is not signed with a secret of this server".to_owned()
             }

@@ -48,6 +48,7 @@ impl Story {
             ("fill", [file]) => self.fill(file),
             ("mode", [mode, path]) => self.shell("chmod", &[mode, path]),
             ("copy", [from, to]) => self.shell("cp", &["-a", from, to]),
+            ("flip", [file]) => self.flip(file),
             ("remove", [path]) => self.shell("rm", &["-r", path]),
             ("var", [name, what, nth]) => self.var(name, what, number(nth)?),
             _ => Err(format!("no such command: {name} with {} words", args.len())),
@@ -266,6 +267,17 @@ impl Story {
         let filled =
             self.vars.iter().fold(text, |text, (name, value)| text.replace(&format!("${name}"), value));
         fs::write(self.path(file), filled).map_err(|e| format!("{file}: {e}"))?;
+        Ok(true)
+    }
+
+    /// Changes one bit in the middle of a file.
+    fn flip(&mut self, file: &str) -> Held {
+        let mut bytes = fs::read(self.path(file)).map_err(|e| format!("{file}: {e}"))?;
+        let middle = bytes.len() / 2;
+        *bytes.get_mut(middle).ok_or("an empty file has no bit")? ^= 1;
+        fs::remove_file(self.path(file))
+            .and_then(|()| fs::write(self.path(file), bytes))
+            .map_err(|e| e.to_string())?;
         Ok(true)
     }
 

@@ -48,6 +48,9 @@ stories! {
     altered_mod
     auditor
     backup
+    bundle
+    bundle_delta
+    bundle_tampered
     cached_only
     cooldown
     deny
@@ -61,6 +64,7 @@ stories! {
     gosumdb_url
     http_shapes
     import
+    import_modules
     index
     list_versions
     live
@@ -90,6 +94,7 @@ stories! {
     toolchain
     upstream_away
     upstream_forks
+    warm
     webhook
     wrong_zip
 }
