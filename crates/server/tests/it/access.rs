@@ -133,6 +133,7 @@ impl Server {
             modules,
             others: Vec::new(),
             access,
+            hooks: BTreeMap::new(),
             operation: Operation { exports: String::new(), metrics: Arc::new(String::new) },
             offering: Arc::new(quipu_server::policy::Offering::everything()),
         });

@@ -11,8 +11,9 @@ use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
 use quipu_module::ModuleVersion;
 use quipu_note::{SignerKey, VerifierKey};
 use quipu_server::policy::Offering;
-use quipu_server::{Access, Admission, App, ListenOptions, Operation, Parts, Reached, Vouching};
-use quipu_server::{Admission, App, Forge, ListenOptions, Operation, Parts, Reached, Secrets, Vouching};
+use quipu_server::{
+    Access, Admission, App, Forge, ListenOptions, Operation, Parts, Reached, Secrets, Vouching,
+};
 use quipu_verify as verify;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
