@@ -69,6 +69,7 @@ impl Story {
             }
             ["stop"] => self.upstream()?.away(true),
             ["back"] => self.upstream()?.away(false),
+            ["origin", module, commit] => self.upstream()?.origin(module, commit),
             ["hide", module] => self.upstream()?.hide(module),
             ["heal"] => self.upstream()?.heal(),
             ["forget"] => self.upstream()?.forget(),

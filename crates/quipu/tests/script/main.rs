@@ -70,6 +70,7 @@ stories! {
     live
     low_disk
     lying_sum
+    moved_tag
     no_loop
     no_upstream
     one_writer

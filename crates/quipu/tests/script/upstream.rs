@@ -92,6 +92,15 @@ impl Upstream {
         self.fault(&format!("/{}.mod", at_v(&module.id)), Fault::Body(altered));
     }
 
+    /// This version is made from this commit of a repository at its path.
+    pub(crate) fn origin(&self, module: &str, commit: &str) {
+        let id = &self.module(module).id;
+        let (path, version) = (id.path(), id.version());
+        let origin = format!(r#"{{"VCS":"git","URL":"https://{path}","Hash":"{commit}"}}"#);
+        let info = format!(r#"{{"Version":"{version}","Origin":{origin}}}"#);
+        self.fault(&format!("/{}.info", at_v(id)), Fault::Body(info.into_bytes()));
+    }
+
     /// This version is not there; the list and `@latest` are as if it never had been.
     pub(crate) fn hide(&self, module: &str) {
         let at = at_v(&self.module(module).id);

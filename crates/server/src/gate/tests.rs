@@ -45,6 +45,7 @@ const NEEDS: &[(&str, char)] = &[
     ("/corp.example/m/@v/v1.0.0.zip", 'r'),
     ("/cached-only/corp.example/m/@v/v1.0.0.zip", 'r'),
     ("/Corp.example/m/@v/list", 'b'),
+    ("/-/hooks/github", 'n'),
     ("/no/resource", 'n'),
 ];
 

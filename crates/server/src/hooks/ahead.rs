@@ -69,6 +69,10 @@ impl Ahead {
     }
 
     async fn try_once(&self, version: &ModuleVersion) -> quipu_fetch::Result<()> {
+        if self.modules.open(version, FileKind::Info)?.is_some() {
+            // Then it is no new tag: it may be one that was moved.
+            self.modules.compare(version).await?;
+        }
         for kind in [FileKind::Info, FileKind::GoMod, FileKind::Zip] {
             self.modules.file(version, kind).await?;
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt as _, Full};
 use quipu_fetch::{
-    AdmitAll, BoxFuture, CacheOptions, Error, FileKind, Info, Result as Fetched, Staged, Upstream,
+    AdmitAll, BoxFuture, CacheOptions, Error, FileKind, Info, Origin, Result as Fetched, Staged, Upstream,
 };
 use quipu_module::{ModulePath, ModuleVersion, Query, Version};
 
@@ -13,9 +13,9 @@ use super::*;
 
 const SECRET: &str = "a secret of sixteen bytes and more";
 
-/// Has the versions it was told of, as `.info` and go.mod.
+/// Has the versions it was told of, as `.info` and go.mod, made from the commit it was told of.
 #[derive(Default)]
-struct Tagged(Mutex<Vec<String>>);
+struct Tagged(Mutex<Vec<String>>, Mutex<String>);
 
 impl Tagged {
     fn has(&self, version: &ModuleVersion) -> Fetched<()> {
@@ -35,8 +35,9 @@ impl Upstream for Tagged {
 
     fn info<'a>(&'a self, path: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Fetched<Info>> {
         let version = ModuleVersion::parse(path.as_str(), query.as_str()).unwrap();
+        let origin = Origin { hash: self.1.lock().unwrap().clone(), ..Origin::default() };
         Box::pin(std::future::ready(
-            self.has(&version).and_then(|()| Info::new(version.version().clone(), None, None)),
+            self.has(&version).and_then(|()| Info::new(version.version().clone(), None, Some(origin))),
         ))
     }
 
@@ -104,6 +105,19 @@ async fn a_tag_is_there_when_it_was_told_of() {
     // Again, and once more: nothing but the same.
     for _ in 0..3 {
         assert_eq!(site.post("gitlab", SECRET, TAGGED).await, (status, body.clone()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_is_pushed_again_is_compared_with_what_is_stored() {
+    let site = site();
+    let version: ModuleVersion = "git.example/team/tool@v1.0.0".parse().unwrap();
+    site.upstream.0.lock().unwrap().push(version.to_string());
+    for (commit, moved) in [("aaaa", 0), ("aaaa", 0), ("bbbb", 1), ("aaaa", 0)] {
+        *site.upstream.1.lock().unwrap() = commit.to_owned();
+        assert_eq!(site.post("gitlab", SECRET, TAGGED).await.0, 202);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(site.modules.moved().len(), moved, "{commit}");
     }
 }
 
