@@ -14,7 +14,10 @@ use crate::staged::blocking;
 use crate::vcs::Oid;
 
 /// More packs than this are put together.
-pub(super) const MANY_PACKS: usize = 24;
+const MANY_PACKS: usize = 24;
+
+/// More references than this are put into one file.
+const MANY_REFS: usize = 256;
 
 /// The file that is touched when the repository is used, and that names where it came from.
 pub(super) const MARK: &str = "quipu-remote";
@@ -124,13 +127,21 @@ pub(super) fn tidy_unfinished(git_dir: &Path) -> io::Result<u64> {
     Ok(longest)
 }
 
-/// How many packs there are.
+/// Whether there are so many packs, or references in files of their own, that looking something up becomes slow.
 ///
 /// # Errors
 /// The disk fails.
-pub(super) fn count_packs(git_dir: &Path) -> io::Result<usize> {
-    let packs = fs::read_dir(git_dir.join("objects/pack"))?.filter_map(io::Result::ok);
-    Ok(packs.filter(|entry| entry.path().extension() == Some(OsStr::new("pack"))).count())
+pub(super) fn is_scattered(git_dir: &Path) -> io::Result<bool> {
+    let is_pack = |entry: &fs::DirEntry| entry.path().extension() == Some(OsStr::new("pack"));
+    let packs = listing(&git_dir.join("objects/pack"))?.iter().filter(|entry| is_pack(entry)).count();
+    let mut refs = 0;
+    let mut directories = vec![git_dir.join("refs")];
+    while let Some(directory) = directories.pop().filter(|_| refs <= MANY_REFS) {
+        for entry in listing(&directory)? {
+            if entry.file_type()?.is_dir() { directories.push(entry.path()) } else { refs += 1 }
+        }
+    }
+    Ok(packs > MANY_PACKS || refs > MANY_REFS)
 }
 
 /// Removes the repository. It disappears at once, even if removing its files is cut short.

@@ -93,12 +93,19 @@ pub(super) struct Job<'a> {
     pub(super) max_stdout: u64,
     /// Whom it may talk to; `None`: nobody.
     pub(super) access: Option<&'a Access>,
+    /// Whether git notes on stderr what both sides say: no headers, so no credentials.
+    pub(super) overheard: bool,
 }
 
 impl<'a> Job<'a> {
     /// A run on `git_dir` that talks to nobody and prints at most a mebibyte.
     pub(super) fn local(git_dir: &'a Path, args: &'a [&'a str]) -> Self {
-        Self { args, git_dir: Some(git_dir), stdin: Bytes::new(), max_stdout: 1 << 20, access: None }
+        Self { git_dir: Some(git_dir), ..Self::remote(args, None, 1 << 20) }
+    }
+
+    /// A run without a repository that prints at most `max_stdout` bytes.
+    pub(super) fn remote(args: &'a [&'a str], access: Option<&'a Access>, max_stdout: u64) -> Self {
+        Self { args, git_dir: None, stdin: Bytes::new(), max_stdout, access, overheard: false }
     }
 }
 
@@ -158,6 +165,9 @@ impl Fence {
             .envs(environment(job.access));
         // Where no repository is meant, none must be found.
         command.env("GIT_DIR", job.git_dir.unwrap_or(Path::new("/nonexistent")));
+        if job.overheard {
+            command.env("GIT_TRACE_PACKET", "1");
+        }
         let child = command.spawn().map_err(|error| {
             tracing::error!(%error, "cannot start git");
             Error::unavailable("git cannot be started")
@@ -204,9 +214,7 @@ impl Fence {
     }
 
     async fn check_version(&self) -> Result<()> {
-        let job =
-            Job { args: &["version"], git_dir: None, stdin: Bytes::new(), max_stdout: 4096, access: None };
-        let (exit, output) = self.output(job).await?;
+        let (exit, output) = self.output(Job::remote(&["version"], None, 4096)).await?;
         let version = parse_version(&output).filter(|_| exit.is_success());
         match version {
             Some(version) if version >= OLDEST_GIT => Ok(()),

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::fence::{Fence, Job};
@@ -17,6 +16,9 @@ use crate::vcs::Refs;
 
 /// Most that a list of references may have, in bytes.
 const MAX_REFS: u64 = 64 << 20;
+
+/// What git notes of the first words of a git server over HTTP, in the second version of the protocol and in earlier ones.
+const GREETINGS: [&str; 2] = ["< version 2", "< # service=git-upload-pack"];
 
 /// Talks to repositories.
 pub(super) struct Network {
@@ -60,28 +62,21 @@ impl Network {
 
     async fn try_list(&self, remote: &Remote) -> Result<Refs> {
         let access = self.access.open(remote).await?;
-        let refs = self.ask(remote, &access, &["ls-remote", "-q"]).await?;
+        let (refs, _) = self.ask(remote, &access, false).await?;
         if refs != Refs::default() || remote.authority().is_none() {
             return Ok(refs);
         }
-        // What is no git server at all may look like one without references. Only a real one takes an option.
-        let again = self.ask(remote, &access, &["ls-remote", "-q", "--server-option=quipu"]).await;
-        again.map_err(|error| match error.kind() {
-            ErrorKind::Unavailable => {
-                Error::rejected("the repository is empty, or what answers is not a git server")
-            }
-            _ => error,
-        })
+        // Any page at all may look like a list of references without any, unless a git server is overheard.
+        let (refs, exit) = self.ask(remote, &access, true).await?;
+        if GREETINGS.iter().any(|greeting| exit.stderr().contains(greeting)) {
+            return Ok(refs);
+        }
+        Err(Error::rejected("what answers is not a git server"))
     }
 
-    async fn ask(&self, remote: &Remote, access: &Access, args: &[&str]) -> Result<Refs> {
-        let job = Job {
-            args: &[args, &["--end-of-options", &access.address]].concat(),
-            git_dir: None,
-            stdin: Bytes::new(),
-            max_stdout: MAX_REFS,
-            access: Some(access),
-        };
+    async fn ask(&self, remote: &Remote, access: &Access, overheard: bool) -> Result<(Refs, Exit)> {
+        let args = ["ls-remote", "-q", "--end-of-options", &access.address];
+        let job = Job { overheard, ..Job::remote(&args, Some(access), MAX_REFS) };
         let mut running = self.fence.start(job).await?;
         let mut reader = RefsReader::default();
         while let Some(chunk) = running.chunk().await? {
@@ -89,32 +84,30 @@ impl Network {
         }
         let exit = running.finish().await?;
         if exit.is_success() {
-            reader.finish()
-        } else {
-            Err(explain(remote, &exit, self.fence.limits().file_bytes))
+            return Ok((reader.finish()?, exit));
         }
+        Err(explain(remote, &exit, self.fence.limits().file_bytes))
     }
 
     async fn try_fetch(&self, remote: &Remote, git_dir: &Path, refspecs: &[String]) -> Result<Fetched> {
         let access = self.access.open(remote).await?;
+        let args = [
+            "fetch",
+            "--quiet",
+            "--force",
+            "--prune",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--no-recurse-submodules",
+            "--stdin",
+            "--end-of-options",
+            &access.address,
+        ];
         let job = Job {
-            args: &[
-                "fetch",
-                "--quiet",
-                "--force",
-                "--prune",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--no-auto-maintenance",
-                "--no-recurse-submodules",
-                "--stdin",
-                "--end-of-options",
-                &access.address,
-            ],
             git_dir: Some(git_dir),
             stdin: format!("{}\n", refspecs.join("\n")).into(),
-            max_stdout: 1 << 20,
-            access: Some(&access),
+            ..Job::remote(&args, Some(&access), 1 << 20)
         };
         let (exit, _) = self.fence.output(job).await?;
         if exit.is_success() {

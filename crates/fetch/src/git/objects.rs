@@ -192,11 +192,13 @@ impl<'a> Objects<'a> {
         Ok(String::from_utf8_lossy(&output).lines().filter_map(Oid::parse).collect())
     }
 
-    /// Puts small packs together. What nothing refers to stays, as it may be referred to again.
+    /// Puts references into one file and small packs together. What nothing refers to stays, as it may be referred to again.
     pub(super) async fn consolidate(&self) -> Result<(), Fault> {
-        let args = ["repack", "--quiet", "-d", "--geometric=2"];
-        let (exit, _) = self.fence.output(Job::local(self.git_dir, &args)).await?;
-        check(&exit)
+        for args in [&["pack-refs", "--all"][..], &["repack", "--quiet", "-d", "--geometric=2"]] {
+            let (exit, _) = self.fence.output(Job::local(self.git_dir, args)).await?;
+            check(&exit)?;
+        }
+        Ok(())
     }
 
     /// What each of `ids` is; `None` for what is not here.

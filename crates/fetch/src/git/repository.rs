@@ -259,9 +259,9 @@ impl Shared {
         let (git_dir, failed) = (self.git_dir.clone(), fetched.is_err());
         let left = blocking(move || {
             let unfinished = if failed { directory::tidy_unfinished(&git_dir)? } else { 0 };
-            Ok((unfinished, directory::count_packs(&git_dir)?))
+            Ok((unfinished, directory::is_scattered(&git_dir)?))
         });
-        let (unfinished, packs) = left.await?;
+        let (unfinished, scattered) = left.await?;
         // git itself only says that its helper has died.
         let max_file = self.network.fence.limits().file_bytes;
         let fetched = if unfinished >= max_file { Err(Error::too_large(max_file)) } else { fetched };
@@ -270,21 +270,21 @@ impl Shared {
             self.forget();
         }
         self.usage.measure(&self.git_dir).await;
-        if packs > directory::MANY_PACKS {
+        if scattered {
             let shared = self.clone();
             self.fetches.launch("consolidate", move || async move { shared.consolidate().await });
         }
         Ok(())
     }
 
-    /// Puts small packs together, so that looking something up stays fast.
+    /// Puts together what many fetches have brought, so that looking something up stays fast.
     async fn consolidate(&self) -> Result<()> {
         let _turn = self.turn.lock().await;
         let held = self.enter().await?;
         if held.is_present()
             && let Err(Fault::Plain(error) | Fault::Damage(error)) = self.objects().consolidate().await
         {
-            tracing::warn!(%error, remote = %self.remote, "cannot put the packs of a repository together");
+            tracing::warn!(%error, remote = %self.remote, "cannot put the pieces of a cached repository together");
             let git_dir = self.git_dir.clone();
             blocking(move || directory::tidy(&git_dir)).await?;
         }

@@ -59,6 +59,24 @@ async fn redirects_are_not_followed() {
     assert_eq!(site.seen().len(), 1);
 }
 
+/// The name means nothing to git, which is told where its host was found.
+#[tokio::test]
+async fn the_judged_address_is_the_one_that_git_connects_to() {
+    let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
+    site.import("r", &commit(MAIN, None, "a", "a"));
+    let port = Url::parse(&site.url).unwrap().authority().port();
+    let url = format!("http://git.example:{port}");
+    let mut options = site.options();
+    options
+        .access
+        .named
+        .insert_at(Url::parse(&url).unwrap().authority().clone(), ([127, 0, 0, 1], port).into());
+    let repositories = Repositories::open(root.path(), options).await.unwrap();
+    let remote = Remote::parse(&format!("{url}/r")).unwrap();
+    assert!(repositories.repository(&remote).unwrap().snapshot().refs().await.unwrap().head.is_some());
+    assert_eq!(site.seen()[0].headers["host"], format!("git.example:{port}"));
+}
+
 #[tokio::test]
 async fn directories_are_for_the_operator_alone() {
     let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());

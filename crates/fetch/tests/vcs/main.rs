@@ -5,6 +5,7 @@
 mod corpus;
 mod faults;
 mod fenced;
+mod large;
 mod odd;
 mod repository;
 mod served;

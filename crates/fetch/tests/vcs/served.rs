@@ -22,11 +22,11 @@ pub(crate) fn commit(branch: &str, from: Option<&str>, file: &str, content: &str
     )
 }
 
-fn tag(name: &str, on: &str) -> String {
+pub(crate) fn tag(name: &str, on: &str) -> String {
     format!("reset refs/tags/{name}\nfrom {on}\n\n")
 }
 
-const MAIN: &str = "refs/heads/main";
+pub(crate) const MAIN: &str = "refs/heads/main";
 
 /// A repository of one commit on `main`.
 fn small() -> String {
@@ -34,19 +34,23 @@ fn small() -> String {
 }
 
 /// Options under which every snapshot lists anew.
-fn always_anew(site: &Site) -> GitOptions {
+pub(crate) fn always_anew(site: &Site) -> GitOptions {
     GitOptions { fresh: Duration::ZERO, ..site.options() }
 }
 
-async fn open(site: &Site, root: &Path, options: GitOptions) -> Repository {
+pub(crate) async fn open(site: &Site, root: &Path, options: GitOptions) -> Repository {
     Repositories::open(root, options).await.unwrap().repository(&site.remote("r")).unwrap()
 }
 
-fn id(path: &Path, rev: &str) -> Oid {
+pub(crate) fn id(path: &Path, rev: &str) -> Oid {
     Oid::parse(git(path, &["rev-parse", rev], b"").trim()).unwrap()
 }
 
-async fn contents(snapshot: &Snapshot, commit: &Oid, dir: &str) -> Vec<(Vec<u8>, EntryKind, u64, Vec<u8>)> {
+pub(crate) async fn contents(
+    snapshot: &Snapshot,
+    commit: &Oid,
+    dir: &str,
+) -> Vec<(Vec<u8>, EntryKind, u64, Vec<u8>)> {
     let mut archive = snapshot.archive(commit, dir).await.unwrap();
     let mut files = Vec::new();
     while let Some(file) = archive.next_file().await.unwrap() {
@@ -143,6 +147,31 @@ async fn only_branches_and_tags_lead_to_commits() {
     assert!(snapshot.commit(old.as_str()).await.unwrap().is_some(), "a snapshot stays what it is");
     assert_eq!(repository.snapshot().commit(old.as_str()).await.unwrap(), None);
     assert_eq!(repository.snapshot().commit(&old.as_str()[..12]).await.unwrap(), None);
+}
+
+/// Two commits whose names begin with the same seven digits: one of them is found while the other is not there.
+#[tokio::test]
+async fn an_ambiguous_prefix_names_nothing() {
+    let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
+    let alone = |message: &str| {
+        let length = message.len();
+        let committer = "committer A <a@example.com> 1577836800 +0000";
+        format!("commit refs/heads/b{message}\n{committer}\ndata {length}\n{message}\n\n")
+    };
+    let path = site.import("r", &alone("10624"));
+    let repository = open(&site, root.path(), always_anew(&site)).await;
+    let first = id(&path, "b10624");
+    let digits = &first.as_str()[..7];
+    assert_eq!(repository.snapshot().commit(digits).await.unwrap().unwrap().id, first);
+    site.import("r", &alone("17501"));
+    let second = id(&path, "b17501");
+    assert_eq!(digits, &second.as_str()[..7]);
+    assert_eq!(repository.snapshot().commit(digits).await.unwrap(), None);
+    for id in [&first, &second] {
+        assert_eq!(repository.snapshot().commit(&id.as_str()[..9]).await.unwrap().unwrap().id, *id);
+    }
+    git(&path, &["update-ref", "-d", "refs/heads/b10624"], b"");
+    assert_eq!(repository.snapshot().commit(digits).await.unwrap().unwrap().id, second);
 }
 
 #[tokio::test]
@@ -461,76 +490,4 @@ async fn what_fails_for_one_fails_for_all_who_wait_and_for_nobody_later() {
     assert!(asked <= 8, "{asked} requests");
     site.script(|_| None);
     assert!(repository.snapshot().commit(tip.as_str()).await.unwrap().is_some());
-}
-
-/// A branch of a thousand files of 10 kB that do not compress well.
-fn trees() -> String {
-    let mut state = 1_u64;
-    let mut noise = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        format!("{:08x}", state >> 32)
-    };
-    let mut stream = commit("refs/heads/trees", None, "f0", "first");
-    for n in 1..1000 {
-        let content: String = (0..1250).map(|_| noise()).collect();
-        stream.push_str(&format!("M 100644 inline d{}/f{n}\ndata {}\n{content}\n", n % 20, content.len()));
-    }
-    stream
-}
-
-/// Thousands of tags and commits: the figures are for reading, the bounds for noticing a change in kind.
-#[tokio::test]
-async fn a_large_repository() {
-    let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
-    let mut stream = String::new();
-    for n in 0..20_000 {
-        stream.push_str(&commit(MAIN, None, &format!("dir{}/f", n % 50), &n.to_string()));
-        if n % 5 == 0 {
-            stream.push_str(&tag(&format!("sub{}/v1.{n}.0", n % 7), MAIN));
-        }
-    }
-    let path = site.import("r", &stream);
-    let repository = open(&site, root.path(), always_anew(&site)).await;
-    let tip = id(&path, "main");
-    let took = |what: &str, since: std::time::Instant, most: u64| {
-        eprintln!("{what}: {:?}", since.elapsed());
-        assert!(since.elapsed() < Duration::from_secs(most), "{what}");
-    };
-    let since = std::time::Instant::now();
-    assert!(repository.snapshot().commit(tip.as_str()).await.unwrap().is_some());
-    took("first fetch", since, 60);
-    let since = std::time::Instant::now();
-    assert_eq!(repository.snapshot().refs().await.unwrap().tags.len(), 4000);
-    took("list of 4,000 tags", since, 2);
-    let since = std::time::Instant::now();
-    assert_eq!(repository.snapshot().tags_before(&tip).await.unwrap().len(), 4000);
-    took("tags before the newest", since, 10);
-    site.import("r", &(commit(MAIN, Some("refs/heads/main^0"), "f", "new") + &tag("v9.0.0", MAIN)));
-    site.forget();
-    let since = std::time::Instant::now();
-    assert!(repository.snapshot().commit(id(&path, "v9.0.0").as_str()).await.unwrap().is_some());
-    took("a new tag", since, 10);
-    assert_eq!(site.count(), (2, 1));
-    let since = std::time::Instant::now();
-    let middle = id(&path, "sub0/v1.9100.0");
-    assert_eq!(repository.snapshot().commit(&middle.as_str()[..12]).await.unwrap().unwrap().id, middle);
-    took("a commit by 12 digits", since, 10);
-    site.import("r", &trees());
-    let since = std::time::Instant::now();
-    let tip = id(&path, "trees");
-    assert!(repository.snapshot().commit(tip.as_str()).await.unwrap().is_some());
-    took("10 MB more", since, 20);
-    let since = std::time::Instant::now();
-    let files = contents(&repository.snapshot(), &tip, "").await;
-    took("first archive of 10 MB", since, 5);
-    assert_eq!(files.len(), 1000);
-    // Two of these commits have a name with the same first digits.
-    let all = git(&path, &["rev-list", "main"], b"");
-    let mut names: Vec<&str> = all.lines().collect();
-    names.sort_unstable();
-    let twins = names.windows(2).find(|pair| pair[0][..7] == pair[1][..7]);
-    if let Some(twins) = twins {
-        assert_eq!(repository.snapshot().commit(&twins[0][..7]).await.unwrap(), None);
-    }
-    eprintln!("same first digits: {twins:?}");
 }
