@@ -49,6 +49,7 @@ pub(crate) fn run(args: &cli::Export) -> Result<ExitCode> {
     let choice = Choice::make(args, (&view, &head), &data.modules(), since.as_ref())?;
     let export = Export { view: &view, tree: data.modules(), head, note, since };
     let (files, bytes) = export.write(&choice, args.all, &args.output)?;
+    choice.left_out.iter().for_each(|text| eprintln!("left out: {text}"));
     choice.missing.iter().for_each(|text| eprintln!("missing: {text}"));
     report(args, &choice, &export.head, (files, bytes))?;
     Ok(if choice.missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -72,7 +73,7 @@ fn report(args: &cli::Export, choice: &Choice, head: &Tree, (files, bytes): (usi
     let (versions, missing) = (choice.chosen.len(), &choice.missing);
     if args.json {
         tell(json!({
-            "versions": versions, "files": files, "bytes": bytes, "missing": missing,
+            "versions": versions, "files": files, "bytes": bytes, "missing": missing, "left_out": choice.left_out,
             "head": { "size": head.size, "root": head.root.to_string() },
         }))?;
     } else {

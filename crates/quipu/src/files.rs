@@ -80,11 +80,9 @@ impl Files {
                 length: *length,
                 at: 0,
             })),
-            Self::Directory(root) => match File::open(root.join(name)) {
-                Ok(file) => {
-                    let metadata = file.metadata()?;
-                    let length = metadata.len();
-                    Ok(metadata.is_file().then(|| Piece { file: Arc::new(file), start: 0, length, at: 0 }))
+            Self::Directory(root) => match open_plain(&root.join(name)) {
+                Ok(found) => {
+                    Ok(found.map(|(file, length)| Piece { file: Arc::new(file), start: 0, length, at: 0 }))
                 }
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
@@ -167,6 +165,16 @@ pub(crate) fn digest(mut content: impl Read) -> io::Result<[u8; 32]> {
             read => hash.update(buffer.get(..read).unwrap_or_default()),
         }
     }
+}
+
+/// A plain file and its length; `None` if it is something else, such as a pipe, on which opening would wait.
+fn open_plain(path: &Path) -> io::Result<Option<(File, u64)>> {
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok(Some((file, length)))
 }
 
 fn is_below(name: &str, prefix: &str) -> bool {

@@ -39,6 +39,8 @@ pub(super) struct Choice {
     pub(super) lists: BTreeMap<String, String>,
     /// What was named and cannot be exported, with the reason.
     pub(super) missing: Vec<String>,
+    /// What is stored and cannot be exported, where everything is: a go.mod that no database knows has no proof.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Choice {
@@ -59,7 +61,8 @@ impl Choice {
             let chosen = match choose(&version, want, (view, head), tree)? {
                 Ok(chosen) => chosen,
                 Err(why) if named => {
-                    choice.missing.push(format!("{version}: {why}"));
+                    let left = if args.all { &mut choice.left_out } else { &mut choice.missing };
+                    left.push(format!("{version}: {why}"));
                     continue;
                 }
                 Err(_) => continue,
