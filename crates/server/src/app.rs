@@ -5,10 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Version, header};
+use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use quipu_fetch::{Cache, Hops};
 use quipu_ledger::Ledger;
+use quipu_note::VerifierKey;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{debug, info};
@@ -54,6 +57,26 @@ pub struct Parts {
     pub offering: Arc<Offering>,
 }
 
+impl Parts {
+    /// A server that everybody may read from and nobody publish to, with a log of this key and no other databases.
+    #[must_use]
+    pub fn new(ledger: Ledger, verifier: &VerifierKey, admission: Admission, modules: Cache) -> Self {
+        let name = verifier.name().to_string();
+        Self {
+            instance: format!("{name}-{}", verifier.id()),
+            name,
+            ledger,
+            admission,
+            modules,
+            others: Vec::new(),
+            access: Access::everybody(),
+            hooks: BTreeMap::new(),
+            offering: Arc::new(Offering::everything()),
+            operation: Operation { exports: String::new(), metrics: Arc::new(String::new) },
+        }
+    }
+}
+
 /// The rules by which records come into the log. Made first, because the module cache needs them to be made.
 #[derive(Clone)]
 pub struct Admission(Arc<Records>);
@@ -97,7 +120,7 @@ impl App {
         let Parts { ledger, name, instance, admission, modules, others, access, hooks, operation, offering } =
             parts;
         let Admission(records) = admission;
-        let filter = Filter::new(offering, modules.clone(), ledger.clone(), records.policy().clone());
+        let filter = Filter::new(offering, modules.clone(), Some(ledger.clone()), records.policy().clone());
         let filter = Arc::new(filter);
         let lookup = Lookup::new(Arc::clone(&records), Arc::new(modules.clone()), Arc::clone(&filter));
         Self(Arc::new(Inner {
@@ -113,6 +136,14 @@ impl App {
             name,
             instance,
         }))
+    }
+
+    /// Answers one request that came over somebody else's connection.
+    pub(crate) async fn answer<B>(&self, request: Request<B>, peer: SocketAddr) -> Reply
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
+    {
+        self.0.answer_any(request, peer, false).await
     }
 
     /// Serves connections until `stop` becomes true, then lets requests under way finish. Returns how many
@@ -131,6 +162,15 @@ impl App {
 
 impl Answer for Inner {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr, crowded: bool) -> Reply {
+        self.answer_any(request, peer, crowded).await
+    }
+}
+
+impl Inner {
+    async fn answer_any<B>(&self, request: Request<B>, peer: SocketAddr, crowded: bool) -> Reply
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
+    {
         let begun = Instant::now();
         let (parts, body) = request.into_parts();
         let request = Request::from_parts(parts, ());
@@ -141,11 +181,12 @@ impl Answer for Inner {
         self.counted.note(&request, peer, &reply, begun.elapsed());
         reply::for_method(reply, request.method())
     }
-}
 
-impl Inner {
     /// Answers what may be answered: nothing is done for a request before the gate let it through.
-    async fn admit(&self, request: &Request<()>, body: Incoming, peer: SocketAddr, crowded: bool) -> Reply {
+    async fn admit<B>(&self, request: &Request<()>, body: B, peer: SocketAddr, crowded: bool) -> Reply
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
+    {
         let path = match path::decode(request.uri().path()) {
             Ok(path) => path,
             Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
@@ -166,7 +207,10 @@ impl Inner {
     }
 
     /// A webhook is let in by its signature, which is known when its body is. Nothing else is told here.
-    async fn told(&self, route: Route<'_>, asked: &HeaderMap, body: Incoming, crowded: bool) -> Reply {
+    async fn told<B>(&self, route: Route<'_>, asked: &HeaderMap, body: B, crowded: bool) -> Reply
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
+    {
         match route {
             Route::Hook(forge) if !crowded => self.hooks.answer(forge, asked, body).await,
             Route::Hook(_) => reply::closing(reply::refuse(&Refusal::Busy(
@@ -177,7 +221,10 @@ impl Inner {
     }
 
     /// Of all routes only zips can be written to.
-    async fn publish(&self, route: Route<'_>, asked: &HeaderMap, body: Incoming, peer: IpAddr) -> Reply {
+    async fn publish<B>(&self, route: Route<'_>, asked: &HeaderMap, body: B, peer: IpAddr) -> Reply
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
+    {
         let Route::Module(module @ ModuleRoute { leaf: Leaf::Zip(_), cached_only: false, .. }) = route else {
             return reply::closing(reply::refuse(&Refusal::Method));
         };

@@ -43,14 +43,20 @@ pub(crate) enum Reach {
 pub(crate) struct Filter {
     offering: Arc<Offering>,
     modules: Cache,
-    ledger: Ledger,
+    /// None for a proxy without a log.
+    ledger: Option<Ledger>,
     private: Policy,
     /// Versions found old enough, or in the log: neither ever changes.
     old: Kept<ModuleVersion, (), quick_cache::UnitWeighter, RandomState>,
 }
 
 impl Filter {
-    pub(crate) fn new(offering: Arc<Offering>, modules: Cache, ledger: Ledger, private: Policy) -> Self {
+    pub(crate) fn new(
+        offering: Arc<Offering>,
+        modules: Cache,
+        ledger: Option<Ledger>,
+        private: Policy,
+    ) -> Self {
         let old = Kept::with(
             OLD,
             OLD as u64,
@@ -141,7 +147,8 @@ impl Filter {
 
     /// Versions of the module that are in the log and offered, ascending: those that came last.
     fn logged(&self, path: &ModulePath) -> Result<Vec<Version>> {
-        let group = self.ledger.group(format!("{path} ").as_bytes(), 0, Most::Last(LOGGED));
+        let Some(ledger) = &self.ledger else { return Ok(Vec::new()) };
+        let group = ledger.group(format!("{path} ").as_bytes(), 0, Most::Last(LOGGED));
         let group = group.map_err(|error| unreadable(path, &error))?;
         let version = |text: &[u8]| Version::parse(std::str::from_utf8(text).ok()?).ok();
         let versions =
@@ -209,7 +216,8 @@ impl Filter {
             return Ok(true);
         }
         let key = format!("{} {} ", module.path(), module.version());
-        let logged = self.ledger.find(key.as_bytes()).map_err(|error| unreadable(module, &error))?;
+        let Some(ledger) = &self.ledger else { return Ok(false) };
+        let logged = ledger.find(key.as_bytes()).map_err(|error| unreadable(module, &error))?;
         if logged.is_some() {
             self.old.insert(module.clone(), ());
         }

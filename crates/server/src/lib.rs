@@ -5,11 +5,17 @@
 //! (the log), `proxy` (modules), `publish` (what is sent to stay), `passthrough` (other databases), `feed` (what came when)
 //! or `ops`. The handlers do not know each other; `reply` alone knows status codes, `access` the rules for tokens,
 //! `lookup` how a record comes into the log, and `filter`, by the rules in [`policy`], what of all modules is offered.
+//!
+//! # In another program
+//!
+//! [`App`] is a `tower` service too, and [`Modules`] is one of the module proxy alone: both go into a router such as axum's with
+//! `nest_service`. The example `embed` shows it whole.
 
 mod access;
 mod app;
 mod audit;
 mod body;
+mod embed;
 mod evidence;
 mod feed;
 mod filter;
@@ -37,6 +43,7 @@ pub use access::{Access, Grant, Rules, Scope, Secret, Token, TokenError, TokenFi
 pub use app::{Admission, App, Parts};
 pub use audit::{AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log};
 pub use body::Body;
+pub use embed::{Answering, Modules, Peer};
 pub use hooks::{Forge, Secrets};
 pub use listen::ListenOptions;
 pub use lookup::Vouching;

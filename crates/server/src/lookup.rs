@@ -5,6 +5,7 @@
 //! first.
 
 use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,15 @@ pub struct Vouching {
     pub prefer: bool,
     /// Where to keep the evidence of a database that signed two histories.
     pub evidence: verify::EvidenceDir,
+}
+
+impl Vouching {
+    /// Nobody else vouches, and nothing is private: what is fetched first counts. `evidence` is a directory.
+    #[must_use]
+    pub fn nobody(evidence: &Path) -> Self {
+        let evidence = verify::EvidenceDir::new(evidence);
+        Self { policy: Policy::default(), upstream: None, prefer: false, evidence }
+    }
 }
 
 /// What may be said about a module version before its content is known.

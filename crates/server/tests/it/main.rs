@@ -3,6 +3,7 @@
 
 mod access;
 mod admit;
+mod embed;
 mod feed;
 mod hooks;
 mod log;
