@@ -13,6 +13,7 @@ mod egress;
 mod hops;
 mod outgoing;
 mod tls;
+mod tunnel;
 mod url;
 
 use std::fs::File;
@@ -112,6 +113,7 @@ pub struct Client {
 struct Shared {
     http: legacy::Client<HttpsConnector<Connector>, Outgoing>,
     named: Arc<Named>,
+    connector: Connector,
     places: Arc<Semaphore>,
     user_agent: HeaderValue,
     instance: String,
@@ -131,11 +133,12 @@ impl Client {
         }
         let named = Arc::new(options.named);
         let connector = Connector::new(named.clone(), options.connect_timeout);
-        let https = tls::connector(connector, options.extra_roots)?;
+        let https = tls::connector(connector.clone(), options.extra_roots)?;
         Ok(Self {
             shared: Arc::new(Shared {
                 http: pool().build(https),
                 named,
+                connector,
                 places: Arc::new(Semaphore::new(options.max_concurrent)),
                 user_agent,
                 instance: options.instance,

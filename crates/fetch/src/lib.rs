@@ -2,7 +2,7 @@
 //!
 //! [`Upstream`] is the one trait: five questions about modules. [`Proxy`] answers them from another GOPROXY (over HTTP or
 //! from a directory), [`Chain`] from a list of places by the rules of `go help goproxy`, and [`Cache`] from a file tree
-//! that it fills from any of these. What enters the tree is first shown to an [`Admit`], which knows what the hashes must
+//! that it fills from any of these. [`Command`] has an installed `go` read repositories that nothing else here can. What enters the tree is first shown to an [`Admit`], which knows what the hashes must
 //! be. [`Discovery`] asks the host of a path where its repository is. [`Database`] finds a checksum database the way the `go` command does. All that leaves this machine goes through
 //! one [`Client`], and nothing that matches the private patterns of the [`Policy`] leaves at all.
 //!
@@ -54,6 +54,7 @@
 mod cache;
 mod chain;
 mod client;
+mod command;
 mod database;
 mod direct;
 mod discover;
@@ -78,6 +79,7 @@ pub use client::{
     Authority, Body, Client, ClientOptions, Credentials, Egress, HOP_HEADER, Hops, Limits, Named, Observe,
     Purpose, Request, Response, Scheme, Unobserved, Url,
 };
+pub use command::{Command, CommandOptions};
 pub use database::Database;
 pub use direct::{Direct, DirectParts, RepositoryMap, Whereabouts};
 pub use discover::{Discovery, DiscoveryRules, Found, RepositoryUrl};

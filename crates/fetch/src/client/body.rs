@@ -118,7 +118,7 @@ impl Body {
     }
 
     fn count(&mut self, length: usize) -> Result<()> {
-        self.underway.watch.read(length);
+        self.underway.watch.read(length as u64);
         self.received = self.received.saturating_add(length as u64);
         if self.received > self.limits.max_bytes {
             Err(Error::too_large(self.limits.max_bytes))

@@ -128,7 +128,11 @@ impl Connector {
 
     async fn connect(self, uri: Uri) -> Result<TokioIo<TcpStream>, ConnectError> {
         let url = Url::parse(&uri.to_string()).ok_or(ConnectError::Refused)?;
-        let authority = url.authority();
+        self.open(url.authority()).await.map(TokioIo::new)
+    }
+
+    /// A connection to `authority`, if the policy allows it.
+    pub(super) async fn open(&self, authority: &Authority) -> Result<TcpStream, ConnectError> {
         self.named.check(authority)?;
         let addresses = self.named.addresses(authority).await?;
         timeout(self.timeout, first_connection(&addresses)).await.map_err(|_| ConnectError::Timeout)?
@@ -172,13 +176,13 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
 }
 
 /// Tries the addresses one after the other; a silent one is left after a second if there are others.
-async fn first_connection(addresses: &[SocketAddr]) -> Result<TokioIo<TcpStream>, ConnectError> {
+async fn first_connection(addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let patience = if addresses.len() > 1 { Duration::from_secs(1) } else { Duration::MAX };
     for address in addresses.iter().take(MAX_ADDRESSES) {
         if let Ok(Ok(stream)) = timeout(patience, TcpStream::connect(address)).await {
             // Requests are small and latency counts; failing to say so changes nothing else.
             let _ = stream.set_nodelay(true);
-            return Ok(TokioIo::new(stream));
+            return Ok(stream);
         }
     }
     Err(ConnectError::Unreachable)

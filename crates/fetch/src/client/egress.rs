@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::url::Url;
+use super::url::{Authority, Url};
 use crate::error::ErrorKind;
 
 /// What a request was for. Few values, so it can be a metric label (a path never can).
@@ -30,6 +30,8 @@ pub enum Purpose {
     Publish,
     /// The references of a repository, or its commits: a conversation that git has, one record for all of it.
     Repository,
+    /// What a command of a version control system fetches.
+    Command,
 }
 
 impl fmt::Display for Purpose {
@@ -44,6 +46,7 @@ impl fmt::Display for Purpose {
             Self::Discovery => "go-import",
             Self::Publish => "publish",
             Self::Repository => "git",
+            Self::Command => "vcs",
         })
     }
 }
@@ -51,11 +54,12 @@ impl fmt::Display for Purpose {
 /// One request that was sent, recorded when its answer was read or given up. Every redirect is a request of its own.
 #[derive(Clone, Debug)]
 pub struct Egress {
-    /// `GET`, or `GIT` for all that git says to a repository in one go.
+    /// `GET`, `GIT` for all that git says to a repository in one go, or `CONNECT` for a connection that carries what
+    /// another command says.
     pub method: &'static str,
     /// Scheme, host and port.
     pub host: String,
-    /// Path and query as sent. It names a module: fit for a log, not for a metric label.
+    /// Path and query as sent; empty for a connection. It names a module: fit for a log, not for a metric label.
     pub path: String,
     /// What it was for.
     pub purpose: Purpose,
@@ -92,16 +96,15 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn start(observer: Arc<dyn Observe>, url: &Url, purpose: Purpose) -> Self {
-        let record = Egress {
-            method: "GET",
-            host: url.authority().to_string(),
-            path: url.path_and_query().to_owned(),
-            purpose,
-            status: None,
-            bytes: 0,
-            duration: Duration::ZERO,
-            failure: None,
-        };
+        let path = url.path_and_query().to_owned();
+        Self::of(observer, Egress { path, ..blank(url.authority(), purpose) })
+    }
+
+    pub(super) fn start_tunnel(observer: Arc<dyn Observe>, authority: &Authority, purpose: Purpose) -> Self {
+        Self::of(observer, Egress { method: "CONNECT", ..blank(authority, purpose) })
+    }
+
+    fn of(observer: Arc<dyn Observe>, record: Egress) -> Self {
         Self { observer, started: Instant::now(), record }
     }
 
@@ -109,12 +112,25 @@ impl Watch {
         self.record.status = Some(status);
     }
 
-    pub(super) fn read(&mut self, bytes: usize) {
-        self.record.bytes = self.record.bytes.saturating_add(bytes as u64);
+    pub(super) fn read(&mut self, bytes: u64) {
+        self.record.bytes = self.record.bytes.saturating_add(bytes);
     }
 
     pub(super) fn failed(&mut self, kind: ErrorKind) {
         self.record.failure = Some(kind);
+    }
+}
+
+fn blank(authority: &Authority, purpose: Purpose) -> Egress {
+    Egress {
+        method: "GET",
+        host: authority.to_string(),
+        path: String::new(),
+        purpose,
+        status: None,
+        bytes: 0,
+        duration: Duration::ZERO,
+        failure: None,
     }
 }
 

@@ -13,27 +13,26 @@ use crate::support::{Ledger, path};
 use crate::tls::authority;
 
 /// `https://example.com`, which is nowhere but in a test.
-struct Site {
+pub(crate) struct Site {
     server: Server,
-    client: Client,
-    egress: Arc<Ledger>,
+    pub(crate) client: Client,
+    pub(crate) egress: Arc<Ledger>,
 }
 
 impl Site {
-    async fn start() -> Self {
-        Self::start_with(&[]).await
+    pub(crate) async fn start() -> Self {
+        Self::start_at(&[]).await
     }
 
-    /// The same, with other addresses that are at the same server, whatever it speaks.
-    async fn start_with(others: &[(&str, &Server)]) -> Self {
+    /// The same, and other addresses that are at these ports of this machine, whatever is spoken there.
+    pub(crate) async fn start_at(others: &[(&str, u16)]) -> Self {
         let (root, config) = authority("example.com");
         let server = Server::start_tls(config).await;
         let egress = Arc::new(Ledger::default());
         let mut named = Named::default();
-        for (url, server) in [("https://example.com", &server)].iter().chain(others) {
-            let port = server.url.rsplit_once(':').unwrap().1.parse().unwrap();
-            let address = SocketAddr::from(([127, 0, 0, 1], port));
-            named.insert_at(Base::parse(url).unwrap().authority().unwrap().clone(), address);
+        for (url, port) in [("https://example.com", port(&server))].iter().chain(others) {
+            let authority = Base::parse(url).unwrap().authority().unwrap().clone();
+            named.insert_at(authority, SocketAddr::from(([127, 0, 0, 1], *port)));
         }
         let options = ClientOptions {
             named,
@@ -44,7 +43,7 @@ impl Site {
         Self { server, client: Client::new(options).unwrap(), egress }
     }
 
-    fn on(&self, path: &str, reply: Reply) {
+    pub(crate) fn on(&self, path: &str, reply: Reply) {
         self.server.on(&format!("{path}?go-get=1"), reply);
     }
 
@@ -52,12 +51,16 @@ impl Site {
         self.discovery_by(DiscoveryRules { within: Patterns::new("*"), ..DiscoveryRules::default() })
     }
 
-    fn discovery_by(&self, rules: DiscoveryRules) -> Discovery {
+    pub(crate) fn discovery_by(&self, rules: DiscoveryRules) -> Discovery {
         Discovery::new(self.client.clone(), rules)
     }
 }
 
-fn page(contents: &[&str]) -> Reply {
+fn port(server: &Server) -> u16 {
+    server.url.rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+pub(crate) fn page(contents: &[&str]) -> Reply {
     let tags = contents.iter().map(|content| format!("<meta name=\"go-import\" content=\"{content}\">\n"));
     Reply::ok(format!("<!DOCTYPE html>\n<html><head>\n{}</head><body>", tags.collect::<String>()))
 }
@@ -235,12 +238,12 @@ async fn known_hosts_and_qualified_paths_are_not_asked() {
 async fn insecure_addresses_need_permission() {
     let (plain, impostor) =
         (Server::start().await, Server::start_tls(authority("elsewhere.example").1).await);
-    let site = Site::start_with(&[
-        ("http://example.com", &plain),
-        ("http://down.example", &plain),
-        ("https://down.example", &impostor),
-    ])
-    .await;
+    let others = [
+        ("http://example.com", port(&plain)),
+        ("http://down.example", port(&plain)),
+        ("https://down.example", port(&impostor)),
+    ];
+    let site = Site::start_at(&others).await;
     site.on("/a", page(&["example.com/a git http://git.example/a"]));
     site.on("/b", page(&["example.com/b git git://git.example/b"]));
     site.on("/r", Reply::redirect("http://example.com/r?go-get=1"));

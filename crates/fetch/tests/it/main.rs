@@ -3,6 +3,7 @@
 
 mod answers;
 mod client;
+mod command;
 mod database;
 mod discover;
 mod files;
