@@ -84,22 +84,17 @@ impl Direct {
     /// Where the module `path` is developed. Whether there is such a module is not known yet.
     ///
     /// # Errors
-    /// As [`Discovery::find`].
+    /// As [`Discovery::find`]; [`ErrorKind::NotFound`] for a path above the roots that the operator named.
     pub async fn whereabouts(&self, path: &ModulePath) -> Result<Whereabouts> {
         if let Some((root, url)) = self.parts.map.find(path) {
             return Ok(Whereabouts { vcs: Vcs::Git, root, url, subdir: String::new(), is_named: true });
         }
+        if self.parts.map.is_above(path) {
+            return Err(Error::not_found(format!("{path}: no module, repositories are below this path")));
+        }
         let found = self.parts.discovery.find(path).await?;
         let url = self.choose(path, &found).await?;
         Ok(Whereabouts { vcs: found.vcs, root: found.root, url, subdir: found.subdir, is_named: false })
-    }
-
-    /// Asks anew the next time, whatever was remembered about `path`: for those who were told of a change.
-    pub async fn forget(&self, path: &ModulePath) {
-        self.parts.discovery.forget(path);
-        if let Ok(Home::Git { repository, .. }) = self.home(path).await {
-            repository.refresh();
-        }
     }
 
     /// The first address that answers; if none does, what is wrong with the first.
@@ -209,6 +204,16 @@ fn settled<T>(answer: Result<T>) -> Result<T> {
 }
 
 impl Upstream for Direct {
+    /// References of repositories that were found rather than named are forgotten by themselves within seconds.
+    fn forget(&self, path: &ModulePath) {
+        self.parts.discovery.forget(path);
+        if let Some((_, url)) = self.parts.map.find(path)
+            && let Ok(repository) = self.repository(path, &url)
+        {
+            repository.refresh();
+        }
+    }
+
     fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
         Box::pin(async move { settled(self.list_of(path).await) })
     }

@@ -7,6 +7,7 @@ use quipu_note::VerifierKey;
 
 use crate::config::Settings;
 use crate::import::Kind;
+use crate::source_test::SourceTest;
 
 /// An auditable Go checksum database with a module proxy in front of it.
 #[derive(Debug, Parser)]
@@ -58,6 +59,9 @@ pub(crate) enum Command {
     /// Take module versions out of service with a reason, or let them back. Their records stay in the log.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Try where modules come from.
+    #[command(subcommand)]
+    Source(SourceCommand),
     /// Show the configuration in force, or check it.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -85,6 +89,12 @@ pub(crate) enum KeyCommand {
     },
     /// Print the verifier key of a log; the server may be running.
     Show(DataDir),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SourceCommand {
+    /// Fetch a module as the server would, and say step by step what works and what does not. Stores and logs nothing.
+    Test(Box<SourceTest>),
 }
 
 #[derive(Debug, Subcommand)]

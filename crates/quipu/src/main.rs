@@ -22,6 +22,7 @@ mod remote;
 mod replay;
 mod restore;
 mod serve;
+mod source_test;
 mod sources;
 mod status;
 mod token;
@@ -35,7 +36,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
-use cli::{AuditLogCommand, Cli, Command, ConfigCommand, Configured, KeyCommand};
+use cli::{AuditLogCommand, Cli, Command, ConfigCommand, Configured, KeyCommand, SourceCommand};
 use config::Config;
 use keys::DataDir;
 use output::tell;
@@ -69,6 +70,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Publish(publish) => return publish::run(&publish),
         Command::Token(command) => return token::run(command),
         Command::AuditLog(AuditLogCommand::Check(check)) => return audit_log::check(check),
+        Command::Source(SourceCommand::Test(test)) => return source_test::command(*test),
         Command::Quarantine(command) => return quarantine::run(&command),
         Command::Config(ConfigCommand::Check(configured)) => {
             let config = resolve(*configured)?;
@@ -76,6 +78,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             config.rules()?;
             config.published()?;
             policy::rulebook(&config.set.policy)?;
+            sources::check(&config)?;
             tell("the configuration is good")?;
         }
         Command::Config(ConfigCommand::Show(configured)) => tell(resolve(*configured)?.show()?.trim_end())?,

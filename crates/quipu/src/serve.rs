@@ -250,7 +250,7 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
         compare: Duration::from_secs(retention.compare_hours.unwrap_or(24).saturating_mul(3600)),
         ..CacheOptions::default()
     };
-    let modules = Cache::open_root(&data.modules(), sources, admission.admit(), options)
+    let modules = Cache::open_root(&data.modules(), sources.upstream, admission.admit(), options)
         .with_context(|| format!("cannot use the module cache {}", data.modules().display()))?;
     tokio::spawn(recover(modules.clone()));
     tokio::spawn(keep_house(modules.clone()));

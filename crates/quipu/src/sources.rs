@@ -1,6 +1,7 @@
 //! The sources of modules: what is published here, repositories, proxies, in the order of the settings.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -8,20 +9,63 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use quipu_fetch::{
-    Authority, Chain, Credentials, Direct, DirectParts, Discovery, DiscoveryRules, GitAccess, GitOptions,
-    Named, Nowhere, Policy, Repositories, RepositoryMap, Source, Sources, SshAccess, Upstream, Url,
+    Authority, Chain, Client, Command, CommandOptions, Credentials, Direct, DirectParts, Discovery,
+    DiscoveryRules, GitAccess, GitOptions, Named, Nowhere, Policy, Repositories, RepositoryMap, Source,
+    Sources, SshAccess, Upstream, Url,
 };
-use quipu_module::{Govcs, Patterns, ProxyList};
+use quipu_module::{Govcs, ModulePath, Patterns, ProxyList};
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
-use crate::config::{Config, CredentialRule, Settings, patterns};
+use crate::config::{Config, CredentialRule, Settings, SourceRule, patterns};
 use crate::keys::DataDir;
 use crate::upstream;
 
 const MIB: u64 = 1 << 20;
 
-/// Reads the settings and puts the sources together: everything that modules come from, as one.
+/// Everything that modules come from, as one.
+pub(crate) struct Modules {
+    /// What the cache asks.
+    pub(crate) upstream: Arc<dyn Upstream>,
+    /// What of it leads to repositories.
+    pub(crate) direct: Arc<Direct>,
+    /// By whom the paths are owned, in order.
+    owners: Vec<(Patterns, Owner)>,
+}
+
+/// Who has the modules of a path. Prints for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// They are published here.
+    Published,
+    /// A `[[source]]`, with what it is made of.
+    Rule(String),
+    /// Repositories alone.
+    Private,
+    /// The GOPROXY list.
+    Public,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Published => f.write_str("published here ([publish] patterns)"),
+            Self::Rule(from) => write!(f, "a [[source]]: {from}"),
+            Self::Private => f.write_str("repositories (GOPRIVATE or GONOPROXY)"),
+            Self::Public => f.write_str("GOPROXY"),
+        }
+    }
+}
+
+impl Modules {
+    /// Whose the path is.
+    pub(crate) fn owner(&self, path: &ModulePath) -> Owner {
+        let owner = self.owners.iter().find(|(patterns, _)| patterns.matches(path));
+        owner.map_or(Owner::Public, |(_, owner)| owner.clone())
+    }
+}
+
+/// Reads the settings and puts the sources together.
 ///
 /// # Errors
 /// A setting that is malformed, or a file that it names cannot be read.
@@ -29,24 +73,49 @@ pub(crate) async fn modules(
     config: &Config,
     data: &DataDir,
     outside: &upstream::Upstream,
-) -> Result<Arc<dyn Upstream>> {
-    let direct: Arc<dyn Upstream> = Arc::new(direct(config, data, outside).await?);
-    let mut first = vec![Source {
-        patterns: config.published()?,
-        upstream: Arc::new(Nowhere { why: "it was not published here, and is not asked of anybody else" }),
-    }];
+) -> Result<Modules> {
+    let direct = Arc::new(direct(config, data, outside).await?);
+    let shared: Arc<dyn Upstream> = direct.clone();
+    let here = Nowhere { why: "it was not published here, and is not asked of anybody else" };
+    let mut first: Vec<(Owner, Patterns, Arc<dyn Upstream>)> =
+        vec![(Owner::Published, config.published()?, Arc::new(here))];
     for rule in &config.set.sources {
-        let patterns = patterns("[[source]] pattern", &rule.pattern)?;
-        let list = ProxyList::parse(&rule.from).map_err(|e| anyhow!("[[source]] {}: {e}", rule.pattern))?;
+        let (patterns, list) = read_rule(rule)?;
         let policy = Arc::new(Policy::within(patterns.clone()));
-        let chain = Chain::new(list.entries(), &outside.client, &policy, Some(&direct))
+        let chain = Chain::new(list.entries(), &outside.client, &policy, Some(&shared))
             .map_err(|e| anyhow!("[[source]] {}: {e}", rule.pattern))?;
-        first.push(Source { patterns, upstream: Arc::new(chain) });
+        first.push((Owner::Rule(rule.from.clone()), patterns, Arc::new(chain)));
     }
-    first.push(Source { patterns: upstream::no_proxy(&config.set), upstream: Arc::clone(&direct) });
-    let rest = Chain::new(&outside.proxies, &outside.client, &outside.policy, Some(&direct))
+    first.push((Owner::Private, upstream::no_proxy(&config.set), shared.clone()));
+    let rest = Chain::new(&outside.proxies, &outside.client, &outside.policy, Some(&shared))
         .map_err(|e| anyhow!("GOPROXY: {e}"))?;
-    Ok(Arc::new(Sources::new(first, Arc::new(rest))))
+    let owners = first.iter().map(|(owner, patterns, _)| (patterns.clone(), owner.clone())).collect();
+    let first = first.into_iter().map(|(_, patterns, upstream)| Source { patterns, upstream }).collect();
+    Ok(Modules { upstream: Arc::new(Sources::new(first, Arc::new(rest))), direct, owners })
+}
+
+/// Whether the settings of sources are good, as far as can be told without asking anybody.
+///
+/// # Errors
+/// What is wrong with one.
+pub(crate) fn check(config: &Config) -> Result<()> {
+    let set = &config.set;
+    for rule in &set.sources {
+        read_rule(rule)?;
+    }
+    for rule in &set.credentials {
+        patterns("[[credential]] pattern", pattern_of(rule))?;
+    }
+    access(set, set.credentials.iter())?;
+    repository_map(set)?;
+    Govcs::parse(set.go.govcs.as_deref().unwrap_or_default()).map_err(|e| anyhow!("GOVCS: {e}"))?;
+    Ok(())
+}
+
+fn read_rule(rule: &SourceRule) -> Result<(Patterns, ProxyList)> {
+    let patterns = patterns("[[source]] pattern", &rule.pattern)?;
+    let list = ProxyList::parse(&rule.from).map_err(|e| anyhow!("[[source]] {}: {e}", rule.pattern))?;
+    Ok((patterns, list))
 }
 
 async fn direct(config: &Config, data: &DataDir, outside: &upstream::Upstream) -> Result<Direct> {
@@ -60,14 +129,29 @@ async fn direct(config: &Config, data: &DataDir, outside: &upstream::Upstream) -
         govcs: Govcs::parse(govcs).map_err(|e| anyhow!("GOVCS: {e}"))?,
     };
     let discovery = Arc::new(Discovery::new(outside.client.clone(), rules));
+    let command = command(config, data, &outside.client, &discovery)?;
     Ok(Direct::new(DirectParts {
         map: repository_map(set)?,
         discovery,
         insecure,
         git: repositories(config, data).await?,
         client: outside.client.clone(),
-        command: None,
+        command: Some(command),
     }))
+}
+
+fn command(
+    config: &Config,
+    data: &DataDir,
+    client: &Client,
+    discovery: &Arc<Discovery>,
+) -> Result<Arc<dyn Upstream>> {
+    if !config.set.direct.commands.unwrap_or(false) {
+        return Ok(Arc::new(Command::off(client.clone(), discovery.clone(), "[direct] commands = true")));
+    }
+    let options = CommandOptions::new(data.repositories().join("commands"));
+    let command = Command::new(client.clone(), discovery.clone(), &options);
+    Ok(Arc::new(command.map_err(|e| anyhow!("[direct] commands: {e}"))?))
 }
 
 fn repository_map(set: &Settings) -> Result<RepositoryMap> {

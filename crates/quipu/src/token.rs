@@ -134,7 +134,8 @@ fn expiry(text: &str, now: u64) -> Result<Option<u64>> {
             return end.filter(|end| *end < 10_000 * 365 * DAY).map(Some).ok_or_else(malformed);
         }
     }
-    let is_date = text.len() == 10 && text.bytes().filter(|byte| *byte == b'-').count() == 2;
+    let shape = |(byte, shape): (u8, &u8)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == b'-' };
+    let is_date = text.len() == 10 && text.bytes().zip(b"0000-00-00").all(shape);
     let stamp = is_date.then(|| parse_stamp(&(text.replace('-', "") + "000000"))).flatten();
     let end = stamp.and_then(|stamp| u64::try_from(stamp).ok());
     end.map(Some).ok_or_else(malformed)

@@ -52,14 +52,27 @@ impl RepositoryMap {
     pub fn find(&self, path: &ModulePath) -> Option<(String, String)> {
         self.rules.iter().find_map(|rule| rule.find(path.as_str()))
     }
+
+    /// Whether `path` lies above the roots of a rule: the `go` command asks for such paths when it looks for the module
+    /// of a package.
+    pub fn is_above(&self, path: &ModulePath) -> bool {
+        self.rules.iter().any(|rule| {
+            let elements: Vec<&str> = path.as_str().split('/').collect();
+            elements.len() < rule.elements.len() && rule.fits(&elements)
+        })
+    }
 }
 
 impl Rule {
+    /// Whether these are the first elements of a root, as far as both go.
+    fn fits(&self, elements: &[&str]) -> bool {
+        let mut pairs = self.elements.iter().zip(elements);
+        pairs.all(|(wanted, element)| wanted.as_ref().is_none_or(|name| name == element))
+    }
+
     fn find(&self, path: &str) -> Option<(String, String)> {
         let root: Vec<&str> = path.split('/').take(self.elements.len()).collect();
-        let fits =
-            |(wanted, element): (&Option<String>, &&str)| wanted.as_ref().is_none_or(|name| name == element);
-        if root.len() < self.elements.len() || !self.elements.iter().zip(&root).all(fits) {
+        if root.len() < self.elements.len() || !self.fits(&root) {
             return None;
         }
         let stars: Vec<&str> = self
@@ -104,6 +117,20 @@ mod tests {
         ] {
             let found = found.map(|(root, url)| (root.to_owned(), url.to_owned()));
             assert_eq!(map.find(&ModulePath::parse(path).unwrap()), found, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_above_roots() {
+        let map = map(&[("corp.example/*/lib", "https://git.corp.example/$1")]);
+        for (path, above) in [
+            ("corp.example", true),
+            ("corp.example/a", true),
+            ("corp.example/a/lib", false),
+            ("corp.example/a/b", false),
+            ("other.example", false),
+        ] {
+            assert_eq!(map.is_above(&ModulePath::parse(path).unwrap()), above, "{path}");
         }
     }
 

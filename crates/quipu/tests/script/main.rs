@@ -52,7 +52,9 @@ stories! {
     bundle_delta
     bundle_tampered
     cached_only
+    confusion
     cooldown
+    credentials
     deny
     differing_mod
     fallback
