@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::BufReader;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
-use quipu_server::check_audit_log;
+use anyhow::{Context as _, Result, ensure};
+use quipu_server::{AuditLog, check_audit_log};
 use serde_json::json;
 
 use crate::cli;
@@ -44,4 +44,19 @@ pub(crate) fn check(args: cli::AuditLogCheck) -> Result<ExitCode> {
 
 fn code(good: bool) -> ExitCode {
     if good { ExitCode::SUCCESS } else { ExitCode::from(4) }
+}
+
+/// The audit log of a data directory that is there; the server may be writing to it too.
+///
+/// # Errors
+/// There is no such directory, or the file cannot be used.
+pub(crate) fn open(data: &DataDir) -> Result<AuditLog> {
+    ensure!(data.path().is_dir(), "there is no data directory {}", data.path().display());
+    let file = data.audit();
+    AuditLog::open(&file).with_context(|| format!("cannot use the audit log {}", file.display()))
+}
+
+/// What stands in the audit log for whoever runs a command.
+pub(crate) fn operator() -> String {
+    format!("command line, uid {}", rustix::process::getuid().as_raw())
 }

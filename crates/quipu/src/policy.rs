@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use quipu_ledger::SystemClock;
-use quipu_server::policy::{
-    Cooldown, Fixes, LogDecisions, Offering, Rule, Rulebook, ToolchainRule, Versions, Waiver,
-};
+use quipu_server::policy::{Cooldown, Fixes, Offering, Rule, Rulebook, ToolchainRule, Versions, Waiver};
+use quipu_server::{AuditDecisions, AuditLog};
 use tracing::{error, info};
 
 use crate::config::{Config, Policy};
@@ -68,10 +67,11 @@ pub(crate) fn rulebook(policy: &Policy) -> Result<Rulebook> {
 ///
 /// # Errors
 /// A setting that makes no sense, or a file that is there and cannot be used.
-pub(crate) fn in_force(config: &Config, data: &DataDir) -> Result<Arc<Offering>> {
+pub(crate) fn in_force(config: &Config, data: &DataDir, audit: &AuditLog) -> Result<Arc<Offering>> {
     let policy = &config.set.policy;
     let book = rulebook(policy)?;
-    let offering = Arc::new(Offering::new(book, Arc::new(SystemClock::new()), Arc::new(LogDecisions)));
+    let decisions = Arc::new(AuditDecisions::new(audit.clone()));
+    let offering = Arc::new(Offering::new(book, Arc::new(SystemClock::new()), decisions));
     let mut files = Files {
         quarantine: Watched::new(quarantine::file(data)),
         fixes: policy.osv.clone().map(Watched::new),

@@ -9,8 +9,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use quipu_ledger::{Clock as _, Disk as _, Lock, RealDisk, SystemClock};
 use quipu_module::{ModuleVersion, format_rfc3339};
 use quipu_server::policy::Quarantine;
+use quipu_server::{Event, EventKind};
 use serde_json::json;
 
+use crate::audit_log;
 use crate::cli::QuarantineCommand;
 use crate::keys::DataDir;
 use crate::output::tell;
@@ -23,11 +25,13 @@ pub(crate) fn run(command: &QuarantineCommand) -> Result<ExitCode> {
     match command {
         QuarantineCommand::Add { module, reason, data } => change(data, |quarantine| {
             quarantine.add(parse(module)?, reason, SystemClock::new().now())?;
+            note(data, Event::new(EventKind::QuarantineAdd).what(module).detail(reason))?;
             tell(format_args!("{module}: in quarantine"))?;
             Ok(())
         })?,
         QuarantineCommand::Remove { module, data } => change(data, |quarantine| {
             ensure!(quarantine.remove(&parse(module)?), "{module} is not in quarantine");
+            note(data, Event::new(EventKind::QuarantineRemove).what(module))?;
             tell(format_args!("{module}: not in quarantine any more"))?;
             Ok(())
         })?,
@@ -93,6 +97,14 @@ fn change(data: &crate::cli::DataDir, work: impl FnOnce(&mut Quarantine) -> Resu
         RealDisk.sync_dir(data.path())
     };
     write().with_context(|| format!("cannot write the quarantine {}", file.display()))
+}
+
+/// What was done by whoever may run this command, in the audit log beside the running server.
+fn note(data: &crate::cli::DataDir, event: Event) -> Result<()> {
+    let audit = audit_log::open(&DataDir::new(&data.data))?;
+    audit.note(event.who(&audit_log::operator()));
+    audit.close();
+    Ok(())
 }
 
 fn parse(module: &str) -> Result<ModuleVersion> {

@@ -258,7 +258,7 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
     let operation =
         Operation { exports: exports(url, verifier), metrics: Arc::new(move || metrics.render()) };
     let hooks = hooks::secrets(&config.set.hooks)?;
-    let (ledger, offering) = (ledger.clone(), policy::in_force(config, data)?);
+    let (ledger, offering) = (ledger.clone(), policy::in_force(config, data, access.audit())?);
     Ok(App::new(Parts {
         ledger,
         name,

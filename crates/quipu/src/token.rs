@@ -9,6 +9,7 @@ use quipu_module::{format_rfc3339, parse_stamp};
 use quipu_server::{AuditLog, Event, EventKind, Grant, Scope, Secret, Token, TokenFile};
 use serde_json::{Value, json};
 
+use crate::audit_log;
 use crate::cli::{TokenCommand, TokenNew};
 use crate::keys::DataDir;
 use crate::output::tell;
@@ -40,7 +41,7 @@ fn issue(new: TokenNew) -> Result<()> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).context("no randomness for a token")?;
     let secret = Secret::from_random(random);
-    let audit = open_audit(&data)?;
+    let audit = audit_log::open(&data)?;
     let token = TokenFile::new(&data.tokens()).issue(&secret, grant, now)?;
     note(&audit, EventKind::TokenNew, &token);
     if new.json {
@@ -70,7 +71,7 @@ fn list(data: &DataDir, json: bool) -> Result<()> {
 
 fn revoke(data: &DataDir, id: &str, json: bool) -> Result<()> {
     let file = existing(data)?;
-    let audit = open_audit(data)?;
+    let audit = audit_log::open(data)?;
     let token = file.revoke(id)?;
     note(&audit, EventKind::TokenRevoked, &token);
     if json {
@@ -85,16 +86,9 @@ fn existing(data: &DataDir) -> Result<TokenFile> {
     Ok(TokenFile::new(&data.tokens()))
 }
 
-fn open_audit(data: &DataDir) -> Result<AuditLog> {
-    existing(data)?;
-    let file = data.audit();
-    AuditLog::open(&file).with_context(|| format!("cannot use the audit log {}", file.display()))
-}
-
 /// Notes it as done by whoever runs this command, and returns when that is on the disk.
 fn note(audit: &AuditLog, kind: EventKind, token: &Token) {
-    let uid = rustix::process::getuid().as_raw();
-    let event = Event::new(kind).who(&format!("command line, uid {uid}"));
+    let event = Event::new(kind).who(&audit_log::operator());
     audit.note(event.what(&token.to_string()).detail(&summary(token)));
     audit.close();
 }

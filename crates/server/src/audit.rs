@@ -6,6 +6,7 @@
 //! one hash elsewhere can tell whether what stood before it still does.
 
 mod check;
+mod decisions;
 mod event;
 mod file;
 
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 use tracing::error;
 
 pub use check::{AuditFault, AuditReport, check_audit_log};
+pub use decisions::AuditDecisions;
 pub use event::{Event, EventKind};
 use file::AuditFile;
 

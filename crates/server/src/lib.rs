@@ -41,7 +41,7 @@ mod upstream;
 
 pub use access::{Access, Grant, Rules, Scope, Secret, Token, TokenError, TokenFile};
 pub use app::{Admission, App, Parts};
-pub use audit::{AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log};
+pub use audit::{AuditDecisions, AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log};
 pub use body::Body;
 pub use embed::{Answering, Modules, Peer};
 pub use hooks::{Forge, Secrets};

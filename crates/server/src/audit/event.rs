@@ -30,6 +30,14 @@ pub enum EventKind {
     TokenRevoked,
     /// Somebody came with credentials that are none here.
     AuthFailure,
+    /// The policy refused a module or a version.
+    PolicyRefused,
+    /// The policy would have, but for the dry run.
+    PolicyWouldRefuse,
+    /// A version was put into quarantine.
+    QuarantineAdd,
+    /// A version was taken out of quarantine.
+    QuarantineRemove,
     /// Entries could not be written.
     Lost,
 }
