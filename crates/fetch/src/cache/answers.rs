@@ -42,8 +42,9 @@ impl Shared {
             return Ok(made);
         }
         let stored = self.stored_list(path, &name).await?.all(path);
+        let stored = self.with_made(path, &name, stored);
         let renew = || self.clone().renew_list(path.clone());
-        self.answer(&self.lists, &name, stored.map(Arc::new), renew).await
+        self.answer(&self.lists, &name, stored, renew).await
     }
 
     /// The version that `latest` stands for.
@@ -140,13 +141,27 @@ impl Shared {
         }
         let asked = self.asking();
         let listed = self.upstream.list(&path).await;
-        self.note_asked(&name, asked, &listed);
+        let answer = listed.as_ref().map(drop).map_err(Error::kind);
+        let made = self.make_list(&path, (in_file, stored), (asked, listed)).await;
+        // Not earlier: whoever finds the answer young serves the list that was made last.
+        self.note_asked(&name, asked, &answer);
+        made
+    }
+
+    /// The list made of what upstream says and of what is known here, stored where the file does not say the same.
+    async fn make_list(
+        self: &Arc<Self>,
+        path: &ModulePath,
+        (in_file, stored): (Option<Vec<Version>>, Option<Vec<Version>>),
+        (asked, listed): (Asked, Result<Vec<Version>>),
+    ) -> Result<Arc<Vec<Version>>> {
+        let name = Name::list(path);
         let versions = match listed {
             Ok(listed) if listed.is_empty() && stored.is_none() => {
-                self.check_exists(&path, &name).await?;
+                self.check_exists(path, &name).await?;
                 listed
             }
-            Ok(listed) => union(&path, listed, stored.unwrap_or_default()),
+            Ok(listed) => union(path, listed, stored.unwrap_or_default()),
             Err(error) => match stored {
                 // Gone upstream: what was seen stays.
                 Some(stored) if error.kind() == ErrorKind::NotFound => stored,
@@ -160,10 +175,35 @@ impl Shared {
             let lines: String = versions.iter().map(|version| format!("{version}\n")).collect();
             self.store(&name, lines).await;
         }
-        let versions = Arc::new(versions);
-        let bytes = versions.iter().map(|version| version.as_str().len() + size_of::<Version>()).sum();
-        self.made.insert(&name.key(), versions.clone(), bytes);
-        Ok(versions)
+        Ok(self.add_to_made(path, &name, versions))
+    }
+
+    /// What is stored and what was served: both stay listed. To be asked before a list is served, as a renewal under way
+    /// may have looked at the disk before a version came that is found there now.
+    fn with_made(
+        &self,
+        path: &ModulePath,
+        name: &Name,
+        stored: Option<Vec<Version>>,
+    ) -> Option<Arc<Vec<Version>>> {
+        match stored {
+            Some(stored) => Some(self.add_to_made(path, name, stored)),
+            None => self.made.get(name.as_str()),
+        }
+    }
+
+    /// Adds to the list made last, which never shrinks.
+    fn add_to_made(&self, path: &ModulePath, name: &Name, versions: Vec<Version>) -> Arc<Vec<Version>> {
+        let add = |made: Option<Arc<Vec<Version>>>| {
+            let all = match made {
+                Some(made) if versions.iter().all(|version| made.binary_search(version).is_ok()) => made,
+                Some(made) => Arc::new(union(path, versions, made.to_vec())),
+                None => Arc::new(versions),
+            };
+            let bytes = all.iter().map(|version| version.as_str().len() + size_of::<Version>()).sum();
+            (all, bytes)
+        };
+        self.made.update(&name.key(), add)
     }
 
     /// A version was found that the list made last does not have: the list is asked for anew.
@@ -233,12 +273,14 @@ impl Shared {
             fits.then_some(info)
                 .ok_or_else(|| Error::rejected(format!("{path}: upstream names a version of another path")))
         });
+        if let Ok(info) = &answer {
+            self.store(name, info.format()).await;
+            self.origins.note(path, info);
+        }
+        // Not earlier: whoever finds the answer young serves what is stored.
         self.note_asked(name, asked, &answer);
         self.note_absence(name, asked, &answer);
-        let info = answer?;
-        self.store(name, info.format()).await;
-        self.origins.note(path, &info);
-        Ok(Arc::new(info))
+        answer.map(Arc::new)
     }
 
     /// Stores an answer if there is room; it is good without being stored.

@@ -52,18 +52,24 @@ impl<V: Clone> Recent<V> {
 
     /// Keeps `value`, which takes `bytes` besides a fixed overhead. What is too big for the budget is not kept.
     pub(super) fn insert(&self, key: &Arc<str>, value: V, bytes: usize) {
-        let cost = bytes.saturating_add(OVERHEAD).saturating_add(key.len());
         self.with(key, |shard, generation| {
-            shard.remove(key);
-            if cost <= generation {
-                shard.insert(key.clone(), (value, cost), generation);
-            }
+            shard.take(key);
+            shard.keep(key, (value, bytes), generation);
         });
+    }
+
+    /// Keeps what `change` makes of the value, with the bytes it takes, and returns it. Nobody else changes it meanwhile.
+    pub(super) fn update(&self, key: &Arc<str>, change: impl FnOnce(Option<V>) -> (V, usize)) -> V {
+        self.with(key, |shard, generation| {
+            let (value, bytes) = change(shard.take(key));
+            shard.keep(key, (value.clone(), bytes), generation);
+            value
+        })
     }
 
     /// Forgets the value.
     pub(super) fn remove(&self, key: &str) {
-        self.with(key, |shard, _| shard.remove(key));
+        self.with(key, |shard, _| shard.take(key));
     }
 
     fn with<T>(&self, key: &str, work: impl FnOnce(&mut Shard<V>, usize) -> T) -> T {
@@ -84,11 +90,21 @@ impl<V> Shard<V> {
         self.young.insert(key, (value, cost));
     }
 
-    fn remove(&mut self, key: &str) {
-        self.old.remove(key);
-        if let Some((_, cost)) = self.young.remove(key) {
-            self.young_cost = self.young_cost.saturating_sub(cost);
+    /// Inserts a value that is not there, unless it is too big.
+    fn keep(&mut self, key: &Arc<str>, (value, bytes): (V, usize), generation: usize) {
+        let cost = bytes.saturating_add(OVERHEAD).saturating_add(key.len());
+        if cost <= generation {
+            self.insert(key.clone(), (value, cost), generation);
         }
+    }
+
+    fn take(&mut self, key: &str) -> Option<V> {
+        let old = self.old.remove(key);
+        let young = self.young.remove(key);
+        if let Some((_, cost)) = &young {
+            self.young_cost = self.young_cost.saturating_sub(*cost);
+        }
+        young.or(old).map(|(value, _)| value)
     }
 }
 
@@ -129,5 +145,9 @@ mod tests {
             recent.insert(&key, n, 100);
         }
         assert_eq!((recent.get("key"), recent.len()), (Some(999), 1));
+        assert_eq!(recent.update(&key, |value| (value.unwrap_or_default() + 1, 100)), 1000);
+        assert_eq!((recent.get("key"), recent.len()), (Some(1000), 1));
+        assert_eq!(recent.update(&key, |value| (value.unwrap_or_default() + 1, 1 << 16)), 1001);
+        assert_eq!((recent.get("key"), recent.len()), (None, 0));
     }
 }

@@ -155,6 +155,69 @@ async fn latest_does_not_go_back_but_for_retractions() {
     seen("v1.0.0").await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_listed_during_a_renewal_stays_listed() {
+    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
+    let cache = cache(root.path(), &upstream);
+    upstream.set("example.com/m list", Ok("v1.0.0"));
+    assert_eq!(list(&cache).await.unwrap(), ["v1.0.0"]);
+    sleep(400 * SECOND).await;
+    // A renewal that looks at the disk now and ends in ten seconds.
+    *upstream.delay.lock().unwrap() = 10 * SECOND;
+    let renewal = tokio::spawn({
+        let cache = cache.clone();
+        async move { list(&cache).await }
+    });
+    sleep(2 * SECOND).await;
+    *upstream.delay.lock().unwrap() = Duration::ZERO;
+    tag(&upstream, "v1.1.0");
+    for kind in [FileKind::GoMod, FileKind::Info] {
+        cache.file(&version("example.com/m@v1.1.0"), kind).await.unwrap();
+    }
+    for wait in [0, 20, 20, 20] {
+        sleep(wait * SECOND).await;
+        assert_eq!(list(&cache).await.unwrap(), ["v1.0.0", "v1.1.0"]);
+    }
+    assert_eq!(renewal.await.unwrap().unwrap(), ["v1.0.0"], "too early");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewed_list_is_not_young_before_it_is_made() {
+    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
+    let cache = cache(root.path(), &upstream);
+    upstream.set("example.com/m list", Ok("v1.0.0"));
+    assert_eq!(list(&cache).await.unwrap(), ["v1.0.0"]);
+    // It is fetched while upstream lists nothing: listed for that alone.
+    upstream.fail("example.com/m list");
+    tag(&upstream, "v1.1.0");
+    for kind in [FileKind::GoMod, FileKind::Info] {
+        cache.file(&version("example.com/m@v1.1.0"), kind).await.unwrap();
+    }
+    assert_eq!(list(&cache).await.unwrap(), ["v1.0.0", "v1.1.0"]);
+    // Again and again while a renewal in the background looks, asks, and writes.
+    upstream.set("example.com/m list", Ok("v1.0.0 v1.2.0"));
+    sleep(61 * SECOND).await;
+    loop {
+        let now = list(&cache).await.unwrap();
+        assert!(now.starts_with(&["v1.0.0".to_owned(), "v1.1.0".to_owned()]), "{now:?}");
+        if now.len() == 3 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    // And after news, whoever asks while the answer is written gets that one.
+    upstream.set("example.com/m list", Ok("v1.3.0"));
+    cache.forget(&path(MODULE));
+    let first = tokio::spawn({
+        let cache = cache.clone();
+        async move { list(&cache).await }
+    });
+    while !first.is_finished() {
+        tokio::task::yield_now().await;
+        assert_eq!(list(&cache).await.unwrap().len(), 4);
+    }
+}
+
 /// What happens between two looks at the list.
 #[derive(Clone, Debug)]
 enum Event {
@@ -183,13 +246,30 @@ fn numbered(n: u8) -> String {
     ["v0.9.0", "v1.0.0", "v1.1.0-rc.1", "v1.1.0", "v1.2.0", "v1.10.0"][usize::from(n)].to_owned()
 }
 
-async fn play(events: Vec<Event>) {
+/// What the one who looks saw so far.
+#[derive(Default)]
+struct Seen {
+    listed: Vec<String>,
+    best: Option<String>,
+}
+
+/// All that happens, from start to start. One process at a time may use a root, so each has a runtime of its own, which
+/// ends with whatever is under way in it, wherever that is.
+fn play(events: &[Event]) {
     let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
     (0..6).for_each(|n| tag(&upstream, &numbered(n)));
-    let mut cache = cache(root.path(), &upstream);
-    let (mut seen, mut best): (Vec<String>, Option<String>) = (Vec::new(), None);
+    let mut seen = Seen::default();
+    for run in events.chunk_by(|_, next| !matches!(next, Event::Restarts)) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(play_run(run, &cache(root.path(), &upstream), &upstream, &mut seen));
+    }
+}
+
+/// What happens in one process.
+async fn play_run(events: &[Event], cache: &Cache, upstream: &Scripted, seen: &mut Seen) {
     for event in events {
-        match &event {
+        match event {
             Event::Lists(numbers) => {
                 let mut versions: Vec<_> = numbers.iter().map(|n| numbered(*n)).collect();
                 upstream.set("example.com/m list", Ok(&versions.join(" ")));
@@ -206,7 +286,8 @@ async fn play(events: Vec<Event>) {
                 upstream.set("example.com/m latest", Err(Error::new(*kind, "fault")));
             }
             Event::Passes(seconds) => sleep(Duration::from_secs(*seconds)).await,
-            Event::Restarts => cache = self::cache(root.path(), &upstream),
+            // The cache is a new one.
+            Event::Restarts => {}
             Event::IsForgotten => cache.forget(&path(MODULE)),
             Event::IsFetched(n) => {
                 let fetched = version(&format!("{MODULE}@{}", numbered(*n)));
@@ -214,19 +295,26 @@ async fn play(events: Vec<Event>) {
                 cache.file(&fetched, FileKind::Info).await.unwrap();
             }
         }
-        let now = list(&cache).await;
+        seen.look(event, cache).await;
+    }
+}
+
+impl Seen {
+    async fn look(&mut self, event: &Event, cache: &Cache) {
+        let (seen, best) = (&self.listed, &self.best);
+        let now = list(cache).await;
         assert!(now.is_ok() || seen.is_empty(), "{event:?}: {now:?} after {seen:?}");
         let now = now.unwrap_or_default();
         assert!(seen.iter().all(|version| now.contains(version)), "{event:?}: {seen:?} became {now:?}");
         assert!(now.is_sorted_by_key(|it| Version::parse(it).unwrap()));
-        seen = now;
-        let now = latest(&cache).await.ok();
+        self.listed = now;
+        let now = latest(cache).await.ok();
         assert!(now.is_some() || best.is_none(), "{event:?}: no latest after {best:?}");
-        if let (Some(now), Some(best)) = (&now, &best) {
+        if let (Some(now), Some(best)) = (&now, best) {
             let rank = |it: &str| (!it.contains('-'), Version::parse(it).unwrap());
             assert!(rank(now) >= rank(best), "{event:?}: latest went from {best} to {now}");
         }
-        best = now.or(best);
+        self.best = now.or(self.best.take());
     }
 }
 
@@ -236,8 +324,6 @@ proptest! {
     /// Whatever upstream says, forgets or breaks, and however often the server starts anew.
     #[test]
     fn what_was_listed_stays_listed(events in proptest::collection::vec(event(), 1..25)) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(play(events));
+        play(&events);
     }
 }
