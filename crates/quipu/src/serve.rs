@@ -32,6 +32,9 @@ use crate::upstream::{Myself, Upstream};
 
 const MIB: u64 = 1 << 20;
 
+/// How long the log may take to close.
+const CLOSING: Duration = Duration::from_secs(10);
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
@@ -57,10 +60,31 @@ async fn serve(config: &Config) -> Result<()> {
     let tls = config.tls()?.map(|(cert, key)| Identity::load(cert, key)).transpose()?;
     let url = url(config, &listener, tls.is_some())?;
     let ledger = open_ledger(config, &data, signer, Vouch::Nothing)?;
-    let access = access(config, &data, tls.is_some(), &listener)?;
+    let door = Door { verifier, listener, tls, url, metrics };
+    let outcome = open_door(config, &data, &ledger, door).await;
+    // Also after an error: a store that is still open when the program ends may take it down.
+    if tokio::time::timeout(CLOSING, ledger.shutdown()).await.is_err() {
+        warn!("the log does not close");
+    }
+    outcome
+}
+
+/// Where and as whom the server is reached.
+struct Door {
+    verifier: VerifierKey,
+    listener: TcpListener,
+    tls: Option<Arc<Identity>>,
+    url: String,
+    metrics: PrometheusHandle,
+}
+
+/// Serves the log until the server is told to stop.
+async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door) -> Result<()> {
+    let Door { verifier, listener, tls, url, metrics } = door;
+    let access = access(config, data, tls.is_some(), &listener)?;
     let audit = access.audit().clone();
     let served = Served { verifier: &verifier, url: &url, metrics, access };
-    let app = assemble(config, &data, &ledger, served).await?;
+    let app = assemble(config, data, ledger, served).await?;
     tell(exports(&url, &verifier))?;
     info!(listen = %listener.local_addr()?, records = ledger.head().size(), data = %data.path().display(), "serving");
     let options = ListenOptions {
@@ -70,7 +94,7 @@ async fn serve(config: &Config) -> Result<()> {
         ..ListenOptions::default()
     };
     audit.note(Event::new(EventKind::Start).what(&verifier.to_string()).detail(env!("CARGO_PKG_VERSION")));
-    attend(&app, listener, options, &ledger, tls).await?;
+    attend(&app, listener, options, ledger, tls).await?;
     audit.note(Event::new(EventKind::Stop).what(&verifier.to_string()));
     tokio::task::spawn_blocking(move || audit.close()).await.context("cannot close the audit log")
 }

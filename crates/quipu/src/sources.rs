@@ -291,3 +291,83 @@ fn authority(host: &str) -> Result<Authority> {
     let url = Url::parse(&url).filter(|url| url.path_and_query() == "/");
     Ok(url.ok_or_else(|| anyhow!("{host}: not a host of the form [http://]host[:port]"))?.authority().clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn hosts_that_the_settings_name() {
+        let set = settings(
+            r#"
+            [go]
+            GOPRIVATE = "git.corp.example/team,*.corp.example,lib.corp.example,,plain"
+            GOINSECURE = "lib.corp.example"
+            [direct]
+            hosts = "forge.corp.example:8443"
+            [[source]]
+            pattern = "tools.corp.example"
+            from = "direct"
+            [[repository]]
+            root = "a.example/*"
+            url = "https://repos.corp.example/$1"
+            [[repository]]
+            root = "*/b"
+            url = "https://$1/b"
+            [[credential]]
+            host = "http://127.0.0.1:3000"
+            secret_file = "secret"
+            "#,
+        );
+        let mut hosts: Vec<String> = hosts(&set).unwrap().iter().map(ToString::to_string).collect();
+        hosts.sort();
+        assert_eq!(
+            hosts,
+            [
+                "http://127.0.0.1:3000",
+                "http://lib.corp.example",
+                "https://forge.corp.example:8443",
+                "https://git.corp.example",
+                "https://lib.corp.example",
+                "https://repos.corp.example",
+                "https://tools.corp.example",
+            ]
+        );
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_named() {
+        for (text, named) in [
+            ("[[source]]\npattern = \"[\"\nfrom = \"direct\"", "[[source]] pattern"),
+            ("[[source]]\npattern = \"a.example\"\nfrom = \"ftp://x\"", "a.example"),
+            ("[[repository]]\nroot = \"a.example/*\"\nurl = \"https://x/$2\"", "[[repository]] a.example/*"),
+            ("[[credential]]\nhost = \"git.example\"", "git.example"),
+            ("[[credential]]\nhost = \"git.example\"\nssh_key_file = \"k\"", "known_hosts_file"),
+            ("[[credential]]\nhost = \"git.example/x\"\nsecret_file = \"k\"", "git.example/x"),
+            ("[direct]\nhosts = \"a b\"", "[direct] hosts"),
+            ("[go]\nGOVCS = \"public\"", "GOVCS"),
+        ] {
+            let config = Config { set: settings(text), origins: std::collections::BTreeMap::new() };
+            let error = format!("{:#}", check(&config).unwrap_err());
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn sources_are_private_unless_they_say_otherwise() {
+        let set = settings(
+            "[go]\nGOPRIVATE = \"a.example\"\n[[source]]\npattern = \"b.example\"\nfrom = \"direct\"\n\
+             [[source]]\npattern = \"c.example\"\nfrom = \"direct\"\npublic = true",
+        );
+        for (path, is_private) in [("a.example/x", true), ("b.example/x", true), ("c.example/x", false)] {
+            assert_eq!(upstream::private(&set).matches(path), is_private, "{path}");
+            assert_eq!(upstream::no_proxy(&set).matches(path), is_private, "{path}");
+        }
+        let proxied = settings("[go]\nGOPRIVATE = \"a.example\"\nGONOPROXY = \"none\"");
+        assert!(!upstream::no_proxy(&proxied).matches("a.example/x"));
+    }
+}

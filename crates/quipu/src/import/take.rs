@@ -96,23 +96,35 @@ async fn import(config: &Config, source: Arc<Source>, how: &How) -> Result<Verdi
     let verifier = signer.verifier().clone();
     let ledger = serve::open_ledger(config, &data, signer, Vouch::Nothing)
         .context("module files are taken into the data directory itself: stop its server for that time")?;
-    let vouching = match bundle::prove(&source, &data, how).await? {
-        Proven::NoBundle => vouching(config, &data, &verifier)?,
+    let outcome = take_in(config, source, how, &Place { data, verifier, ledger: ledger.clone() }).await;
+    // Also after an error: the store must be closed before the program ends.
+    ledger.shutdown().await;
+    outcome
+}
+
+/// Where files are taken in.
+struct Place {
+    data: DataDir,
+    verifier: VerifierKey,
+    ledger: Ledger,
+}
+
+async fn take_in(config: &Config, source: Arc<Source>, how: &How, place: &Place) -> Result<Verdict> {
+    let Place { data, verifier, ledger } = place;
+    let vouching = match bundle::prove(&source, data, how).await? {
+        Proven::NoBundle => vouching(config, data, verifier)?,
         Proven::By(client) => Vouching {
             upstream: Some(client),
             policy: Policy::default(),
             prefer: false,
-            ..vouching(config, &data, &verifier)?
+            ..vouching(config, data, verifier)?
         },
         Proven::Not(verdict) => return Ok(verdict),
     };
     let admission = Admission::new(ledger.clone(), vouching);
-    let cache = open_cache(config, &data, &verifier, (&source, &admission))?;
+    let cache = open_cache(config, data, verifier, (&source, &admission))?;
     cache.recover().await;
-    let tally = take_all(&cache, &source, &ledger).await;
-    drop((cache, admission));
-    ledger.shutdown().await;
-    tally?.tell(source.versions.len(), how)
+    take_all(&cache, &source, ledger).await?.tell(source.versions.len(), how)
 }
 
 /// The rules for new records, as they are for the server. Private modules are nobody's business but ours: what is taken in
