@@ -1,7 +1,8 @@
 //! What of all that could be had is offered: rules by path and version, a cooldown for what is new, and quarantine.
 //!
 //! The rules know nothing of HTTP, of files and of where modules come from: they are asked about a module version, with
-//! its time and the present time handed in. [`Offering`] holds those in force; [`crate::filter`] applies them.
+//! its time and the present time handed in. [`Offering`] holds those in force; the filter in front of the module cache
+//! applies them.
 
 mod cooldown;
 mod fixes;
