@@ -251,7 +251,7 @@ impl<R: Rules> Run<'_, R> {
             secret: state.secret,
             from: state.done,
         };
-        let sorter = Sorter::default();
+        let sorter = Sorter::new();
         parallel(self.options.threads, range, |n| {
             sorter.add(&leaves.check(n)?);
             let new = end.min((n + 1) * width) - leaves.from.max(n * width);
@@ -259,7 +259,7 @@ impl<R: Rules> Run<'_, R> {
             (self.progress)(Progress { known, done, total });
             Ok(())
         })?;
-        state.runs.add(&sorter.finish()).map_err(kept_keys)
+        state.runs.add(sorter.finish(), self.options.threads).map_err(kept_keys)
     }
 
     /// Authenticates the tiles above a range of level-0 tiles, from the top down.

@@ -71,12 +71,13 @@ impl Runs {
         *self = Self { next, ..earlier };
     }
 
-    /// Adds keys, in pieces of which each is sorted, as a loose run, durably.
-    pub(super) fn add(&mut self, pieces: &[Vec<Key>]) -> io::Result<()> {
-        if pieces.iter().all(Vec::is_empty) {
+    /// Adds keys as a loose run, durably. They come in buckets, those of each one smaller than those of the next; so many
+    /// threads sort and write them.
+    pub(super) fn add(&mut self, mut buckets: Vec<Vec<Key>>, threads: usize) -> io::Result<()> {
+        if buckets.iter().all(Vec::is_empty) {
             return Ok(());
         }
-        let run = self.write_halves(pieces)?;
+        let run = self.write_buckets(&mut buckets, threads)?;
         self.loose.push(run);
         if self.loose.len() > MAX_LOOSE {
             let all = std::mem::take(&mut self.loose);
@@ -155,25 +156,28 @@ impl Runs {
         self.write(Merge::new(readers), twins)
     }
 
-    /// Writes keys from memory: those with small hashes and those with large ones at the same time.
-    fn write_halves(&mut self, pieces: &[Vec<Key>]) -> io::Result<Run> {
-        let halves =
-            pieces.iter().map(|piece| piece.split_at(piece.partition_point(|key| key.hash < MIDDLE)));
-        let (small, large): (Vec<_>, Vec<_>) = halves.unzip();
-        let keys_of = |half: &[&[Key]]| half.iter().map(|keys| keys.len() as u64).sum::<u64>();
-        let (number, before) = (self.next, keys_of(&small));
+    /// Sorts keys and writes them, on so many threads: each has its part of the buckets and of the file.
+    fn write_buckets(&mut self, buckets: &mut [Vec<Key>], threads: usize) -> io::Result<Run> {
+        let mut run = Run { number: self.next, keys: 0, distinct: true };
         self.next += 1;
-        let path = path(&self.dir, number);
-        let file = File::create(&path)?;
-        let distinct = thread::scope(|scope| {
-            let other = scope.spawn(|| write_half(&file, before, &large));
-            let distinct = write_half(&file, 0, &small)?;
-            let other =
-                other.join().unwrap_or_else(|_| Err(io::Error::other("a thread that writes keys failed")))?;
-            io::Result::Ok(distinct && other)
+        let file = File::create(self.path(run))?;
+        let each = buckets.len().div_ceil(threads.max(1)).max(1);
+        run.distinct = thread::scope(|scope| {
+            let file = &file;
+            let writers: Vec<_> = (buckets.chunks_mut(each))
+                .map(|part| {
+                    let from = run.keys;
+                    run.keys += part.iter().map(|bucket| bucket.len() as u64).sum::<u64>();
+                    scope.spawn(move || write_part(file, from, part))
+                })
+                .collect();
+            let failed = |_| Err(io::Error::other("a thread that writes keys failed"));
+            writers.into_iter().try_fold(true, |all, writer| {
+                Ok::<_, io::Error>(writer.join().unwrap_or_else(failed)? && all)
+            })
         })?;
         file.sync_all()?;
-        Ok(Run { number, keys: before + keys_of(&large), distinct })
+        Ok(run)
     }
 
     /// Writes blocks of keys, which a thread of its own gets ready.
@@ -272,20 +276,27 @@ impl Iterator for Reader {
     }
 }
 
-/// Writes what pieces have of a half, merged, so many keys after the start of the file. Says whether no two have one hash.
-fn write_half(file: &File, from: u64, pieces: &[&[Key]]) -> io::Result<bool> {
-    let blocks = pieces.iter().map(|piece| piece.chunks(BLOCK).map(|block| Ok(block.to_vec())));
+/// Sorts buckets and writes them, so many keys after the start of the file. Says whether no two have one hash.
+fn write_part(file: &File, from: u64, buckets: &mut [Vec<Key>]) -> io::Result<bool> {
     let (mut neighbours, mut distinct) = (Neighbours::default(), true);
-    let (mut at, mut bytes) = (from * Key::SIZE as u64, Vec::new());
-    for block in Merge::new(blocks) {
+    let (mut at, mut bytes) = (from * Key::SIZE as u64, Vec::with_capacity(2 * BLOCK * Key::SIZE));
+    let mut write = |bytes: &mut Vec<u8>| {
+        file.write_all_at(bytes, at)?;
+        at += bytes.len() as u64;
         bytes.clear();
-        for key in block? {
-            neighbours.follow(key, &mut |_| distinct = false)?;
+        io::Result::Ok(())
+    };
+    for bucket in buckets {
+        bucket.sort_unstable_by_key(Key::order);
+        for key in bucket {
+            neighbours.follow(*key, &mut |_| distinct = false)?;
             bytes.extend_from_slice(&key.to_bytes());
         }
-        file.write_all_at(&bytes, at)?;
-        at += bytes.len() as u64;
+        if bytes.len() >= BLOCK * Key::SIZE {
+            write(&mut bytes)?;
+        }
     }
+    write(&mut bytes)?;
     Ok(distinct)
 }
 
@@ -412,8 +423,6 @@ const MAX_LOOSE: usize = 64;
 const LOOKUP_FACTOR: u64 = 64;
 /// Records of one hash that others are compared with. By chance there are hardly ever two.
 const MAX_SAME: usize = 4;
-/// As many hashes are smaller as are not.
-const MIDDLE: u64 = 1 << 63;
 /// Keys that are read and written together: 64 KiB.
 const BLOCK: usize = 4096;
 /// Blocks that wait for being written.
@@ -425,15 +434,14 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 
-    /// The keys as three sorted pieces.
-    fn pieces(mut keys: Vec<Key>) -> Vec<Vec<Key>> {
-        let part = keys.len().div_ceil(3).max(1);
-        keys.chunks_mut(part)
-            .map(|part| {
-                part.sort();
-                part.to_vec()
-            })
-            .collect()
+    /// The keys in buckets, of which one is often empty.
+    fn buckets(keys: Vec<Key>) -> Vec<Vec<Key>> {
+        let bounds = [1000, 2000, 3000, u64::MAX / 2];
+        let mut buckets = vec![Vec::new(); bounds.len() + 1];
+        for key in keys {
+            buckets[bounds.partition_point(|bound| *bound <= key.hash)].push(key);
+        }
+        buckets
     }
 
     /// The records whose hash an earlier one has.
@@ -460,7 +468,7 @@ mod tests {
                    let from = all.len() as u64;
                    let keys: Vec<Key> = (from..).zip(hashes).map(|(record, hash)| Key { hash, record }).collect();
                    all.extend(&keys);
-                   runs.add(&pieces(keys)).unwrap();
+                   runs.add(buckets(keys), 3).unwrap();
                    if settle {
                        runs.settle(&mut |(_, second)| {
     found.insert(second);
@@ -484,7 +492,7 @@ mod tests {
         let mut record = 0_u64;
         let mut step = |runs: &mut Runs, count: u64| {
             let key = |record: u64| Key { hash: record.wrapping_mul(0x9e37_79b9_7f4a_7c15), record };
-            runs.add(&pieces((record..record + count).map(key).collect())).unwrap();
+            runs.add(buckets((record..record + count).map(key).collect()), 2).unwrap();
             record += count;
             runs.settle(&mut |_| panic!("nothing is there twice")).unwrap();
             runs.clean().unwrap();
@@ -503,7 +511,7 @@ mod tests {
     fn a_cut_or_unsorted_run_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let mut runs = Runs::open(dir.path().into(), Vec::new(), Vec::new()).unwrap();
-        runs.add(&[vec![Key { hash: 1, record: 0 }, Key { hash: 2, record: 1 }]]).unwrap();
+        runs.add(vec![vec![Key { hash: 1, record: 0 }, Key { hash: 2, record: 1 }]], 1).unwrap();
         let file = path(dir.path(), 0);
         let body = fs::read(&file).unwrap();
         fs::write(&file, [&body[16..], &body[..16]].concat()).unwrap();

@@ -1,56 +1,42 @@
-//! Sorts keys while they come in, on the threads that bring them.
+//! Keeps the keys of a step in rough order while they come in, so that little is left to sort.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::runs::Key;
 
-/// Keys in pieces, each of which is sorted by the thread that has filled it: at the end only merging is left.
-#[derive(Default)]
-pub(super) struct Sorter {
-    open: Mutex<Vec<Key>>,
-    sorted: Mutex<Vec<Vec<Key>>>,
-}
+/// Takes keys from many threads. Hashes are uniform, so their first bits part them evenly: a bucket for each value.
+pub(super) struct Sorter(Mutex<Vec<Vec<Key>>>);
 
 impl Sorter {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(vec![Vec::new(); 1 << BITS]))
+    }
+
     /// Takes keys in any order.
     pub(super) fn add(&self, keys: &[Key]) {
-        let mut open = lock(&self.open);
-        open.extend_from_slice(keys);
-        if open.len() >= PIECE {
-            let piece = std::mem::replace(&mut *open, Vec::with_capacity(PIECE + keys.len()));
-            drop(open);
-            self.close(piece);
+        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            buckets[(key.hash >> (u64::BITS - BITS)) as usize].push(*key);
         }
     }
 
-    /// The sorted pieces.
+    /// The keys, in buckets: those of each one are all smaller than those of the next, and not yet sorted.
     pub(super) fn finish(self) -> Vec<Vec<Key>> {
-        let last = std::mem::take(&mut *lock(&self.open));
-        self.close(last);
-        self.sorted.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn close(&self, mut piece: Vec<Key>) {
-        piece.sort_unstable_by_key(Key::order);
-        lock(&self.sorted).push(piece);
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Keys of a piece, 1 MiB: what the cache of a processor holds.
-const PIECE: usize = 1 << 16;
+/// A full step leaves some 128 KiB in each of 256 buckets, which the nearest cache but one holds.
+const BITS: u32 = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_sorted_and_hold_every_key() {
+    fn buckets_are_in_order_and_hold_every_key() {
         let key = |record: u64| Key { hash: record.wrapping_mul(0x9e37_79b9_7f4a_7c15), record };
-        let (sorter, count) = (Sorter::default(), 2 * PIECE as u64 + 1000);
+        let (sorter, count) = (Sorter::new(), 100_000);
         std::thread::scope(|scope| {
             for thread in 0..3 {
                 let keys: Vec<Key> = (0..count).filter(|n| n % 3 == thread).map(key).collect();
@@ -58,10 +44,11 @@ mod tests {
                 scope.spawn(move || keys.chunks(256).for_each(|keys| sorter.add(keys)));
             }
         });
-        let pieces = sorter.finish();
-        assert_eq!(pieces.len(), 3);
-        assert!(pieces.iter().all(|piece| piece.is_sorted()));
-        let mut records: Vec<u64> = pieces.iter().flatten().map(|key| key.record).collect();
+        let mut buckets = sorter.finish();
+        buckets.iter_mut().for_each(|bucket| bucket.sort_unstable());
+        let keys = buckets.concat();
+        assert!(keys.is_sorted());
+        let mut records: Vec<u64> = keys.iter().map(|key| key.record).collect();
         records.sort_unstable();
         assert!(records.into_iter().eq(0..count));
     }
