@@ -54,10 +54,12 @@ impl Hash {
 
 /// The hash of a record: SHA-256 of a zero byte and the record.
 pub fn leaf_hash(record: &[u8]) -> Hash {
-    match record.len() + 1 {
-        ..=MOST_RECORDS => hash_short::<4>(0x00, &[record]),
-        ..=LONGER_RECORDS => hash_short::<8>(0x00, &[record]),
-        _ => Hash(Sha256::new().chain_update([0x00]).chain_update(record).finalize().into()),
+    if record.len() < MOST_RECORDS {
+        hash_short::<4>(0x00, &[record])
+    } else if record.len() < LONGER_RECORDS {
+        hash_short::<8>(0x00, &[record])
+    } else {
+        Hash(Sha256::new().chain_update([0x00]).chain_update(record).finalize().into())
     }
 }
 
