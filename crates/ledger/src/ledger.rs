@@ -74,7 +74,8 @@ pub fn default_guard(data: &Path) -> PathBuf {
     sibling(&plain, "guard")
 }
 
-/// A handle to a log, cheap to clone. When the last one is dropped, the writer finishes what waits and ends.
+/// A handle to a log, cheap to clone. When the last one is dropped, the writer finishes what waits and ends, which is
+/// waited for: nothing writes to the store any more after that. [`Ledger::shutdown`] waits without blocking a thread.
 #[derive(Clone)]
 pub struct Ledger {
     inner: Arc<Inner>,
@@ -89,6 +90,15 @@ struct Inner {
     stopped: Stopped,
     closing: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Without the sender that it waits for, the writer ends.
+        self.requests = mpsc::channel(1).0;
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        join(thread);
+    }
 }
 
 /// How the writer is doing.
@@ -347,9 +357,7 @@ impl Ledger {
         // The channel closes when the thread ends.
         while stopped.changed().await.is_ok() {}
         let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the log's writer panicked");
-        }
+        join(thread);
     }
 
     fn check_open(&self) -> Result<(), Error> {
@@ -368,6 +376,13 @@ impl Ledger {
 
     fn stopped_error(&self) -> Error {
         Error::Stopped(self.stop_reason().unwrap_or_else(|| SHUT_DOWN.into()))
+    }
+}
+
+/// Waits for the writer's thread, if there is one.
+fn join(thread: Option<JoinHandle<()>>) {
+    if thread.is_some_and(|thread| thread.join().is_err()) {
+        tracing::error!("the log's writer panicked");
     }
 }
 

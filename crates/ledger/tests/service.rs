@@ -186,6 +186,23 @@ async fn after_a_shutdown_reads_go_on_and_appends_do_not() {
 }
 
 #[tokio::test]
+async fn the_store_is_free_when_the_last_handle_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::default();
+    for round in 0..20 {
+        let ledger = open(&store, dir.path());
+        let other = ledger.clone();
+        // Not waited for: the writer is at work, or about to be, when the handles go.
+        let waiting = tokio::spawn(async move { other.append(entry(&format!("m{round}"), "x")).await });
+        tokio::task::yield_now().await;
+        waiting.abort();
+        let _ = waiting.await;
+        drop(ledger);
+        assert_eq!(Arc::strong_count(&store), 1, "round {round}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_process_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (data, other) = (dir.path().join("data"), dir.path().join("other"));
