@@ -26,16 +26,32 @@ pub fn parse_rfc3339(text: &str) -> Option<i128> {
 /// with them if it is nothing but zeros. `None` outside the years 0 to 9999. Inverse of [`parse_rfc3339`].
 #[must_use]
 pub fn format_rfc3339(nanos: i128) -> Option<String> {
-    let stamp = format_stamp(i64::try_from(nanos.div_euclid(SECOND)).ok()?)?;
-    let part = |from: usize, to: usize| stamp.get(from..to).unwrap_or_default();
-    let (date, time) = ((part(0, 4), part(4, 6), part(6, 8)), (part(8, 10), part(10, 12), part(12, 14)));
-    let mut text = format!("{}-{}-{}T{}:{}:{}", date.0, date.1, date.2, time.0, time.1, time.2);
-    let fraction = nanos.rem_euclid(SECOND);
+    let time = i64::try_from(nanos.div_euclid(SECOND)).ok()?;
+    let (days, second) = (time.div_euclid(DAY), time.rem_euclid(DAY));
+    let (year, month, day) = date(days)?;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    // By hand: the pages of an index hold thousands of times, and most of the work for a page would be these.
+    let mut text = String::with_capacity("2006-01-02T15:04:05.999999999Z".len());
+    let parts = [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T'), (hour, 2, ':'), (minute, 2, ':')];
+    for (number, digits, after) in parts {
+        push_digits(&mut text, number, digits);
+        text.push(after);
+    }
+    push_digits(&mut text, second, 2);
+    let fraction = i64::try_from(nanos.rem_euclid(SECOND)).ok()?;
     if fraction != 0 {
-        text.push_str(format!(".{fraction:09}").trim_end_matches('0'));
+        text.push('.');
+        push_digits(&mut text, fraction, 9);
+        text.truncate(text.trim_end_matches('0').len());
     }
     text.push('Z');
     Some(text)
+}
+
+/// The last `count` digits of a number that is not negative, with zeros before it.
+fn push_digits(text: &mut String, number: i64, count: u32) {
+    let digits = (0..count).rev().map(|place| number / 10_i64.pow(place) % 10);
+    text.extend(digits.map(|digit| char::from(b'0' + digit as u8)));
 }
 
 /// Seconds since 1970 of `yyyymmddhhmmss` in UTC; `None` if it is no real date and time.

@@ -76,6 +76,11 @@ impl Access {
         }
     }
 
+    /// Whether everybody may read everything.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.rules.is_open()
+    }
+
     pub(crate) fn decide(&self, caller: &Caller, need: &Need) -> Verdict {
         self.0.rules.decide(caller, need)
     }

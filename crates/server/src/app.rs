@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Version, header};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
-use quipu_fetch::{Cache, Hops};
+use quipu_fetch::{BoxFuture, Cache, Hops};
 use quipu_ledger::Ledger;
 use quipu_note::VerifierKey;
 use tokio::net::TcpListener;
@@ -192,14 +192,15 @@ impl Inner {
             Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
         };
         let (route, asked) = (Route::parse(&path), request.headers());
+        // Boxed, as all that is rare or waits: every request moves the memory that the largest of its futures would need.
         if request.method() == Method::PUT && !crowded {
-            return reply::private(self.publish(route, asked, body, peer.ip()).await);
+            return reply::private(Box::pin(self.publish(route, asked, body, peer.ip())).await);
         }
         if request.method() == Method::POST {
-            return self.told(route, asked, body, crowded).await;
+            return Box::pin(self.told(route, asked, body, crowded)).await;
         }
-        let need = gate::need(route, &self.name, &self.others);
-        match self.gate.check(&need, asked, peer.ip()) {
+        let need = || gate::need(route, &self.name, &self.others);
+        match self.gate.check_reading(need, asked, peer.ip()) {
             Ok(pass) if pass.is_public => self.route(route, request, crowded).await,
             Ok(_) => reply::private(self.route(route, request, crowded).await),
             Err(refusal) => reply::private(reply::refuse(&refusal)),
@@ -249,12 +250,15 @@ impl Inner {
             }
             Route::Home => self.ops.home(),
             Route::Checkpoint => self.own.checkpoint(),
-            Route::Index => self.feed.index(request.uri().query().unwrap_or_default()).await,
-            Route::Feed(module) => self.feed.atom(module).await,
+            Route::Index => Box::pin(self.feed.index(request.uri().query().unwrap_or_default())).await,
+            Route::Feed(module) => Box::pin(self.feed.atom(module)).await,
             Route::Log(log) => self.log(log, asked).await,
             Route::Sumdb(rest) => self.sumdb(rest, asked).await,
             Route::StoredSumdb(rest) => self.stored_sumdb(rest, asked).await,
-            Route::Module(module) => self.passing(asked, self.proxy.answer(module, asked)).await,
+            Route::Module(module) => match self.proxy.at_hand(module, asked) {
+                Some(reply) => reply,
+                None => self.passing(asked, Box::pin(self.proxy.answer(module, asked))).await,
+            },
             Route::Hook(_) | Route::Unknown => {
                 reply::refuse(&Refusal::NotFound("neither a module nor a resource of this server".to_owned()))
             }
@@ -263,7 +267,7 @@ impl Inner {
 
     /// Does work that may ask others, who are told through whom the request came; none for a request that was here
     /// before.
-    async fn passing(&self, asked: &HeaderMap, work: impl Future<Output = Reply>) -> Reply {
+    async fn passing(&self, asked: &HeaderMap, work: BoxFuture<'_, Reply>) -> Reply {
         let hops = Hops::read(asked);
         if hops.is_loop(&self.instance) {
             return reply::refuse(&Refusal::Loop);
@@ -272,7 +276,15 @@ impl Inner {
     }
 
     async fn log(&self, route: LogRoute<'_>, asked: &HeaderMap) -> Reply {
-        self.passing(asked, self.own.answer(route, asked)).await
+        let module = match route {
+            LogRoute::Latest => return self.own.latest(),
+            LogRoute::Tile(path) => return self.own.tile(path, asked),
+            LogRoute::Lookup(module) => module,
+        };
+        match self.own.kept_lookup(module) {
+            Some(reply) => reply,
+            None => self.passing(asked, Box::pin(self.own.lookup(module))).await,
+        }
     }
 
     /// A checksum database by its name: this one, or one passed through.
@@ -285,7 +297,7 @@ impl Inner {
                 return self.log(route, asked).await;
             }
         } else if let Some((other, path)) = self.others.find(rest) {
-            return self.passing(asked, self.others.answer(other, path, asked)).await;
+            return self.passing(asked, Box::pin(self.others.answer(other, path, asked))).await;
         }
         reply::refuse(&no_database())
     }

@@ -89,6 +89,9 @@ impl Modules {
         let Route::Module(module) = Route::parse(&path) else {
             return Err(Refusal::NotFound("not a resource of a module proxy".to_owned()));
         };
+        if let Some(reply) = self.0.at_hand(module, request.headers()) {
+            return Ok(reply);
+        }
         let hops = Hops::read(request.headers());
         if hops.is_loop(&self.1) {
             return Err(Refusal::Loop);

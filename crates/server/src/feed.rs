@@ -23,6 +23,9 @@ use line::Line;
 /// Pages made at once; each reads the store for a few milliseconds.
 const AT_ONCE: usize = 4;
 
+/// Bytes of a line of the index, about.
+const LINE: usize = 128;
+
 /// Versions in an Atom feed: the newest ones.
 const ENTRIES: usize = 100;
 
@@ -102,7 +105,7 @@ struct Page {
 impl View {
     fn page(&self, ask: &Ask) -> Result<Page, Error> {
         let mut next = self.ledger.first_since(ask.since)?;
-        let mut page = Page { lines: Vec::new(), full: false };
+        let mut page = Page { lines: Vec::with_capacity(ask.limit * LINE), full: false };
         let mut count = 0;
         loop {
             let (records, after) = self.some(ask, next, ask.limit - count)?;

@@ -40,6 +40,20 @@ impl Gate {
         &self.0
     }
 
+    /// Lets a request to read through, or says what is missing. What it needs is only worked out where not everybody may
+    /// read everything.
+    pub(crate) fn check_reading(
+        &self,
+        need: impl FnOnce() -> Need,
+        asked: &HeaderMap,
+        peer: IpAddr,
+    ) -> Result<Pass, Refusal> {
+        if self.0.is_open() {
+            return Ok(Pass { is_public: true, holder: None });
+        }
+        self.check(&need(), asked, peer)
+    }
+
     /// Lets a request through, or says what is missing. Credentials that are not needed are not looked at.
     pub(crate) fn check(&self, need: &Need, asked: &HeaderMap, peer: IpAddr) -> Result<Pass, Refusal> {
         if self.0.decide(&Caller::Anonymous, need) == Verdict::Public {

@@ -35,15 +35,16 @@ impl ModuleProxy {
         Self { modules, filter, counted: Counted::new() }
     }
 
+    /// Answers a route of the module tree if its file was asked for a moment ago and nothing has to be judged.
+    pub(crate) fn at_hand(&self, route: ModuleRoute<'_>, asked: &HeaderMap) -> Option<Reply> {
+        let kind = kind_of(route.leaf).filter(|_| self.filter.is_open())?;
+        let file = self.modules.recent(route.name)?;
+        self.counted.hits[place(kind)].increment(1);
+        Some(reply::vary_on_fetch(send(file, media_type(kind), asked)))
+    }
+
     /// Answers a route of the module tree.
     pub(crate) async fn answer(&self, route: ModuleRoute<'_>, asked: &HeaderMap) -> Reply {
-        if let Some(kind) = kind_of(route.leaf)
-            && self.filter.is_open()
-            && let Some(file) = self.modules.recent(route.name)
-        {
-            self.counted.hits[place(kind)].increment(1);
-            return reply::vary_on_fetch(send(file, media_type(kind), asked));
-        }
         let reach = if route.cached_only || no_fetch(asked) { Reach::Stored } else { Reach::Anywhere };
         let answer = match ModulePath::unescape(route.path) {
             Ok(path) => self.leaf(&path, route.leaf, reach, asked).await,

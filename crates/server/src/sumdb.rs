@@ -11,7 +11,6 @@ use quipu_tlog::{PathError, Tile, TileLevel, TilePath, join_entries, join_record
 use crate::kept::Kept;
 use crate::lookup::{Found, Lookup};
 use crate::reply::{self, Freshness, Refusal, Reply};
-use crate::route::LogRoute;
 
 /// The handlers of the log this server keeps.
 pub(crate) struct OwnLog {
@@ -28,17 +27,8 @@ impl OwnLog {
         Self { ledger, lookup, kept: Kept::new(), tag }
     }
 
-    /// Answers a route of the log.
-    pub(crate) async fn answer(&self, route: LogRoute<'_>, asked: &HeaderMap) -> Reply {
-        match route {
-            LogRoute::Latest => self.latest(),
-            LogRoute::Lookup(module) => self.lookup(module).await,
-            LogRoute::Tile(path) => self.tile(path, asked).unwrap_or_else(|refusal| reply::refuse(&refusal)),
-        }
-    }
-
     /// The newest signed head.
-    fn latest(&self) -> Reply {
+    pub(crate) fn latest(&self) -> Reply {
         reply::ok(self.ledger.head().notes.sumdb.clone(), reply::TEXT, Freshness::Revalidate)
     }
 
@@ -47,10 +37,14 @@ impl OwnLog {
         reply::ok(self.ledger.head().notes.checkpoint.clone(), reply::TEXT, Freshness::Revalidate)
     }
 
-    async fn lookup(&self, escaped: &str) -> Reply {
-        if let Some((index, text)) = self.kept.record(escaped) {
-            return record(&Found { index, text, head: self.ledger.head() });
-        }
+    /// The record of a module version if it was looked up a moment ago.
+    pub(crate) fn kept_lookup(&self, escaped: &str) -> Option<Reply> {
+        let (index, text) = self.kept.record(escaped)?;
+        Some(record(&Found { index, text, head: self.ledger.head() }))
+    }
+
+    /// The record of a module version, asked for and logged if need be.
+    pub(crate) async fn lookup(&self, escaped: &str) -> Reply {
         let module = match ModuleVersion::parse_escaped(escaped) {
             Ok(module) => module,
             Err(error) => return reply::refuse(&Refusal::BadRequest(error.to_string())),
@@ -77,7 +71,12 @@ impl OwnLog {
         }
     }
 
-    fn tile(&self, path: &str, asked: &HeaderMap) -> Result<Reply, Refusal> {
+    /// A tile of hashes or of records, by its path.
+    pub(crate) fn tile(&self, path: &str, asked: &HeaderMap) -> Reply {
+        self.find_tile(path, asked).unwrap_or_else(|refusal| reply::refuse(&refusal))
+    }
+
+    fn find_tile(&self, path: &str, asked: &HeaderMap) -> Result<Reply, Refusal> {
         let (tile, form) = wanted(path)?;
         let body = match self.kept.tile(path) {
             Some(body) => body,
