@@ -11,6 +11,9 @@ mod command;
 mod engine;
 mod feed;
 mod fixture;
+#[path = "../../tests/script/forge.rs"]
+#[expect(dead_code, reason = "stories lock repositories, too")]
+mod forge;
 mod gocmd;
 #[path = "../../tests/ops/support/http.rs"]
 mod http;
@@ -20,6 +23,7 @@ mod process;
 mod random;
 mod report;
 mod serving;
+mod sources;
 mod starting;
 #[path = "../../tests/ops/support/zip.rs"]
 mod zip;
@@ -35,11 +39,12 @@ fn main() {
         engine::append_until_killed(dir);
     }
     let mut report = Report::new();
-    let groups: [(&str, Group); 5] = [
+    let groups: [(&str, Group); 6] = [
         ("serving", serving::measure),
         ("engine", engine::measure),
         ("start", starting::measure),
         ("feed", feed::measure),
+        ("sources", sources::measure),
         ("go", gocmd::measure),
     ];
     for (name, measure) in groups {
@@ -99,7 +104,7 @@ impl Args {
                 "--turns" => args.turns = value().parse().expect("--turns wants a number"),
                 "--rows" => args.rows = value(),
                 "--die" => args.die = Some(value().into()),
-                "serving" | "engine" | "start" | "feed" | "go" => args.only.push(arg),
+                "serving" | "engine" | "start" | "feed" | "sources" | "go" => args.only.push(arg),
                 _ => panic!("unknown argument {arg}"),
             }
         }

@@ -20,9 +20,19 @@ pub(crate) struct Running {
 impl Running {
     /// quipu on a data directory, fetching from `goproxy` and vouching for itself unless `gosumdb` names a database.
     pub(crate) fn quipu(program: &Path, data: &Path, goproxy: &str, gosumdb: &str) -> Self {
+        Self::quipu_with(program, data, (goproxy, gosumdb), &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn quipu_with(
+        program: &Path,
+        data: &Path,
+        (goproxy, gosumdb): (&str, &str),
+        more: &[&str],
+    ) -> Self {
         let mut command = command(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--name", "bench.example", "--drain-seconds", "1"]);
-        command.args(["--goproxy", goproxy, "--gosumdb", gosumdb, "--log-level", "warn"]);
+        command.args(["--goproxy", goproxy, "--gosumdb", gosumdb, "--log-level", "warn"]).args(more);
         command.arg("--data").arg(data).stderr(log(data));
         Self::spawn(command, |line| line.strip_prefix("export GOPROXY=http://").map(str::to_owned))
     }
