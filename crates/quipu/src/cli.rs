@@ -56,6 +56,8 @@ pub(crate) enum Command {
     /// The log of what was done to a server, and by whom.
     #[command(subcommand)]
     AuditLog(AuditLogCommand),
+    /// Show which tokens have downloaded a module version; the server may be running.
+    Who(Who),
     /// Take module versions out of service with a reason, or let them back. Their records stay in the log.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -134,6 +136,24 @@ pub(crate) enum QuarantineCommand {
         #[command(flatten)]
         data: DataDir,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Who got the zip has the code; `go.mod only` is who looked at the version and did not take it. Downloads \
+                        without a token of this server are `anonymous`, from wherever they came. Times are UTC: of the first \
+                        download, and of the first one on the last day with any.\n\n\
+                        Exit codes: 0 shown, also if there is nobody to show; 1 there is no record, or it could not be read."
+)]
+pub(crate) struct Who {
+    /// A version, or globs of module paths as in `go help private`: all versions of what they match
+    #[arg(value_name = "MODULE@VERSION|PATTERNS")]
+    pub(crate) what: String,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) data: DataDir,
 }
 
 #[derive(Debug, Args)]

@@ -115,10 +115,12 @@ table! {
 }
 
 table! {
-    /// `[access]`: who may read.
+    /// `[access]`: who may read, and for how long it is known who did.
     Access {
         /// Modules that may be read without a token; with `*` everything may [default: *]
         anonymous: String, "access-anonymous", "QUIPU_ACCESS_ANONYMOUS", "anonymous";
+        /// For how many days it is remembered which token downloaded what, for `quipu who`; 0: not at all [default: 180]
+        downloads_days: u16, "access-downloads-days", "QUIPU_ACCESS_DOWNLOADS_DAYS", "downloads_days";
     }
 }
 

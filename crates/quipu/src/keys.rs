@@ -66,6 +66,11 @@ impl DataDir {
         self.0.join("audit.log")
     }
 
+    /// The record of who downloaded what.
+    pub(crate) fn downloads(&self) -> PathBuf {
+        self.0.join("downloads")
+    }
+
     /// The plain file with the log's name.
     pub(crate) fn name_file(&self) -> PathBuf {
         self.0.join("name")

@@ -30,6 +30,7 @@ mod upstream;
 mod view;
 mod wanted;
 mod warm;
+mod who;
 
 use std::process::ExitCode;
 
@@ -71,6 +72,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Token(command) => return token::run(command),
         Command::AuditLog(AuditLogCommand::Check(check)) => return audit_log::check(check),
         Command::Source(SourceCommand::Test(test)) => return source_test::command(*test),
+        Command::Who(who) => return who::run(&who),
         Command::Quarantine(command) => return quarantine::run(&command),
         Command::Config(ConfigCommand::Check(configured)) => {
             let config = resolve(*configured)?;

@@ -27,6 +27,7 @@ pub(crate) fn run(command: &QuarantineCommand) -> Result<ExitCode> {
             quarantine.add(parse(module)?, reason, SystemClock::new().now())?;
             note(data, Event::new(EventKind::QuarantineAdd).what(module).detail(reason))?;
             tell(format_args!("{module}: in quarantine"))?;
+            eprintln!("who has it: quipu who {module}");
             Ok(())
         })?,
         QuarantineCommand::Remove { module, data } => change(data, |quarantine| {

@@ -12,8 +12,8 @@ use quipu_module::SumDatabase;
 use quipu_note::{SignerKey, VerifierKey};
 use quipu_rocks::RocksStore;
 use quipu_server::{
-    Access, Admission, App, AuditLog, Event, EventKind, Identity, ListenOptions, Operation, Other, Parts,
-    TokenFile, Vouching,
+    Access, Admission, App, AuditLog, Downloads, Event, EventKind, Identity, ListenOptions, Operation, Other,
+    Parts, TokenFile, Vouching,
 };
 use quipu_verify as verify;
 use tokio::net::TcpListener;
@@ -32,7 +32,7 @@ use crate::upstream::{Myself, Upstream};
 
 const MIB: u64 = 1 << 20;
 
-/// How long the log may take to close.
+/// How long the log may take to close, and so the records of what was done.
 const CLOSING: Duration = Duration::from_secs(10);
 
 /// Runs the server until it is told to stop.
@@ -82,9 +82,11 @@ struct Door {
 async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door) -> Result<()> {
     let Door { verifier, listener, tls, url, metrics } = door;
     let access = access(config, data, tls.is_some(), &listener)?;
-    let audit = access.audit().clone();
-    let served = Served { verifier: &verifier, url: &url, metrics, access };
+    let (audit, downloads) = (access.audit().clone(), downloads(config, data)?);
+    let served = Served { verifier: &verifier, url: &url, metrics, access, downloads: downloads.clone() };
     let app = assemble(config, data, ledger, served).await?;
+    // Whoever has read the lines may tell the server to stop.
+    let orders = Orders::listen()?;
     tell(exports(&url, &verifier))?;
     info!(listen = %listener.local_addr()?, records = ledger.head().size(), data = %data.path().display(), "serving");
     let options = ListenOptions {
@@ -94,9 +96,39 @@ async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door)
         ..ListenOptions::default()
     };
     audit.note(Event::new(EventKind::Start).what(&verifier.to_string()).detail(env!("CARGO_PKG_VERSION")));
-    attend(&app, listener, options, ledger, tls).await?;
-    audit.note(Event::new(EventKind::Stop).what(&verifier.to_string()));
-    tokio::task::spawn_blocking(move || audit.close()).await.context("cannot close the audit log")
+    let end = attend(app.serve(listener, options, orders.stopped()), ledger, tls, orders).await;
+    let why = match &end {
+        Ok(End::Asked) => String::new(),
+        Ok(End::LogStopped(why)) => format!("the log stopped: {why}"),
+        Err(error) => format!("{error:#}"),
+    };
+    audit.note(Event::new(EventKind::Stop).what(&verifier.to_string()).detail(&why));
+    close(audit, downloads).await;
+    match end? {
+        End::Asked => Ok(()),
+        End::LogStopped(why) => end_at_once(&why),
+    }
+}
+
+/// Writes what is left of the records of what was done. A disk that does not answer keeps nobody waiting for ever.
+async fn close(audit: AuditLog, downloads: Downloads) {
+    let closed = tokio::task::spawn_blocking(move || {
+        audit.close();
+        downloads.close();
+    });
+    if tokio::time::timeout(CLOSING, closed).await.is_err() {
+        warn!("the audit log and the record of downloads do not close");
+    }
+}
+
+/// The record of who downloaded what, unless none is wanted.
+fn downloads(config: &Config, data: &DataDir) -> Result<Downloads> {
+    let (days, directory) = (config.set.access.downloads_days.unwrap_or(180), data.downloads());
+    if days == 0 {
+        return Ok(Downloads::none());
+    }
+    Downloads::open(&directory, days)
+        .with_context(|| format!("cannot use the record of downloads in {}", directory.display()))
 }
 
 /// Who may do what, by the configuration and the tokens of the data directory.
@@ -160,36 +192,63 @@ fn refuse_to_start_over(config: &Config, data: &DataDir) -> Result<()> {
     Err(refusal.into())
 }
 
+/// Why the server ends.
+enum End {
+    /// It was told to, and what was under way is done.
+    Asked,
+    /// A fault in the log.
+    LogStopped(Arc<str>),
+}
+
+/// The signals by which the server is told to stop, and the word to its connections that it was.
+struct Orders {
+    terminate: Signal,
+    interrupt: Signal,
+    stop: watch::Sender<bool>,
+}
+
+impl Orders {
+    /// From now on no signal ends the process by itself.
+    fn listen() -> Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, stop: watch::Sender::new(false) })
+    }
+
+    fn stopped(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    /// Returns when a signal comes.
+    async fn next(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+}
+
 /// Serves until a signal or until the log stops.
 async fn attend(
-    app: &App,
-    listener: TcpListener,
-    options: ListenOptions,
+    serving: impl Future<Output = usize>,
     ledger: &Ledger,
     tls: Option<Arc<Identity>>,
-) -> Result<()> {
-    let (stop, stopped) = watch::channel(false);
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    mut orders: Orders,
+) -> Result<End> {
     if let Some(tls) = tls {
         tokio::spawn(follow_certificate(tls, signal(SignalKind::hangup())?));
     }
-    let mut serving = std::pin::pin!(app.serve(listener, options, stopped));
+    let mut serving = std::pin::pin!(serving);
     tokio::select! {
         _ = serving.as_mut() => bail!("the listener ended"),
-        why = ledger.stopped() => end_at_once(&why),
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        why = ledger.stopped() => return Ok(End::LogStopped(why)),
+        () = orders.next() => {}
     }
     info!("stopping: finishing the requests under way; a second signal stops at once");
-    let _ = stop.send(true);
+    let _ = orders.stop.send(true);
     tokio::select! {
         cut = serving.as_mut() => if cut > 0 { warn!(connections = cut, "cut off at the end of the drain time") },
-        _ = terminate.recv() => bail!("stopped at once"),
-        _ = interrupt.recv() => bail!("stopped at once"),
+        () = orders.next() => bail!("stopped at once"),
     }
     ledger.shutdown().await;
     info!(records = ledger.head().size(), "stopped");
-    Ok(())
+    Ok(End::Asked)
 }
 
 /// After a fault in the log: nothing may touch the store any more, not even to close it, because what the system says of
@@ -252,6 +311,7 @@ struct Served<'a> {
     url: &'a str,
     metrics: PrometheusHandle,
     access: Access,
+    downloads: Downloads,
 }
 
 async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Served<'_>) -> Result<App> {
@@ -278,7 +338,7 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
         .with_context(|| format!("cannot use the module cache {}", data.modules().display()))?;
     tokio::spawn(recover(modules.clone()));
     tokio::spawn(keep_house(modules.clone()));
-    let Served { verifier, url, metrics, access } = served;
+    let Served { verifier, url, metrics, access, downloads } = served;
     let operation =
         Operation { exports: exports(url, verifier), metrics: Arc::new(move || metrics.render()) };
     let hooks = hooks::secrets(&config.set.hooks)?;
@@ -294,6 +354,7 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
         hooks,
         operation,
         offering,
+        downloads,
     }))
 }
 

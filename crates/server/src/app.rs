@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Version, header};
+use http::{HeaderMap, Method, Request, StatusCode, Version, header};
 use http_body::Body as HttpBody;
 use hyper::body::Incoming;
 use quipu_fetch::{BoxFuture, Cache, Hops};
@@ -16,7 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{debug, info};
 
-use crate::access::Access;
+use crate::access::{Access, Token};
+use crate::downloads::{DownloadKind, Downloads, Sent};
 use crate::feed::Feed;
 use crate::filter::Filter;
 use crate::gate::{self, Gate, Pass};
@@ -55,6 +56,8 @@ pub struct Parts {
     pub operation: Operation,
     /// What of all that could be had is offered.
     pub offering: Arc<Offering>,
+    /// Where it is noted who downloaded what.
+    pub downloads: Downloads,
 }
 
 impl Parts {
@@ -72,6 +75,7 @@ impl Parts {
             access: Access::everybody(),
             hooks: BTreeMap::new(),
             offering: Arc::new(Offering::everything()),
+            downloads: Downloads::none(),
             operation: Operation { exports: String::new(), metrics: Arc::new(String::new) },
         }
     }
@@ -110,6 +114,7 @@ struct Inner {
     others: Passthrough,
     ops: Ops,
     feed: Feed,
+    downloads: Downloads,
     counted: Counted,
 }
 
@@ -117,8 +122,8 @@ impl App {
     /// Puts a server together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { ledger, name, instance, admission, modules, others, access, hooks, operation, offering } =
-            parts;
+        let Parts { ledger, name, instance, admission, modules, others, .. } = parts;
+        let Parts { access, hooks, operation, offering, downloads, .. } = parts;
         let Admission(records) = admission;
         let filter = Filter::new(offering, modules.clone(), Some(ledger.clone()), records.policy().clone());
         let filter = Arc::new(filter);
@@ -132,6 +137,7 @@ impl App {
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
             feed: Feed::new(ledger.clone(), filter, name.clone()),
             ops: Ops::new(ledger, modules, operation),
+            downloads,
             counted: Counted::new(),
             name,
             instance,
@@ -201,8 +207,11 @@ impl Inner {
         }
         let need = || gate::need(route, &self.name, &self.others);
         match self.gate.check_reading(need, asked, peer.ip()) {
-            Ok(pass) if pass.is_public => self.route(route, request, crowded).await,
-            Ok(_) => reply::private(self.route(route, request, crowded).await),
+            Ok(pass) => {
+                let reply = self.route(route, request, crowded).await;
+                self.note_download(route, request.method(), &reply, pass.holder.as_deref());
+                if pass.is_public { reply } else { reply::private(reply) }
+            }
             Err(refusal) => reply::private(reply::refuse(&refusal)),
         }
     }
@@ -213,6 +222,21 @@ impl Inner {
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
     {
         match route {
+    /// Notes who is being sent a file of a module version, or told that the one they have is still the right one.
+    fn note_download(&self, route: Route<'_>, method: &Method, reply: &Reply, holder: Option<&Token>) {
+        let Route::Module(ModuleRoute { path, leaf, .. }) = route else { return };
+        let (version, kind) = match leaf {
+            Leaf::Zip(version) => (version, DownloadKind::Zip),
+            Leaf::GoMod(version) => (version, DownloadKind::GoMod),
+            Leaf::List | Leaf::Latest | Leaf::Info(_) => return,
+        };
+        let has_it = [StatusCode::OK, StatusCode::PARTIAL_CONTENT, StatusCode::NOT_MODIFIED];
+        if method == Method::GET && has_it.contains(&reply.status()) {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.downloads.note(Sent { path, version, kind }, holder, now.as_secs());
+        }
+    }
+
             Route::Hook(forge) if !crowded => self.hooks.answer(forge, asked, body).await,
             Route::Hook(_) => reply::closing(reply::refuse(&Refusal::Busy(
                 "all connections of this server are in use".to_owned(),

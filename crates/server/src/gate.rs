@@ -27,7 +27,7 @@ pub(crate) struct Gate(Access);
 pub(crate) struct Pass {
     /// Everybody may have the answer, shared caches too.
     pub(crate) is_public: bool,
-    /// Whose token opened the gate, where one was needed.
+    /// Whose token opened the gate, or came along where none was needed.
     pub(crate) holder: Option<Arc<Token>>,
 }
 
@@ -49,15 +49,15 @@ impl Gate {
         peer: IpAddr,
     ) -> Result<Pass, Refusal> {
         if self.0.is_open() {
-            return Ok(Pass { is_public: true, holder: None });
+            return Ok(self.public(asked));
         }
         self.check(&need(), asked, peer)
     }
 
-    /// Lets a request through, or says what is missing. Credentials that are not needed are not looked at.
+    /// Lets a request through, or says what is missing. Credentials that are not needed open and close nothing.
     pub(crate) fn check(&self, need: &Need, asked: &HeaderMap, peer: IpAddr) -> Result<Pass, Refusal> {
         if self.0.decide(&Caller::Anonymous, need) == Verdict::Public {
-            return Ok(Pass { is_public: true, holder: None });
+            return Ok(self.public(asked));
         }
         let caller = self.0.recognise(&offer(asked), peer, now()).map_err(|_| Refusal::TooOften)?;
         match (self.0.decide(&caller, need), caller) {
@@ -68,6 +68,13 @@ impl Gate {
                 Err(Refusal::Forbidden("this token does not allow that here".to_owned()))
             }
         }
+    }
+
+    /// What everybody may do. It is known whose token came along, if it is one.
+    fn public(&self, asked: &HeaderMap) -> Pass {
+        let shown = asked.contains_key(header::AUTHORIZATION);
+        let holder = shown.then(|| self.0.holder(&offer(asked), now())).flatten();
+        Pass { is_public: true, holder }
     }
 }
 

@@ -91,6 +91,7 @@ stories! {
     restored_data
     retracted
     status
+    stopped_at_once
     tidy
     tls
     tokens
@@ -99,5 +100,6 @@ stories! {
     upstream_forks
     warm
     webhook
+    who
     wrong_zip
 }

@@ -13,8 +13,8 @@ use quipu_ledger::{Ledger, MemoryStore, OpenOptions};
 use quipu_module::{ModulePath, ModuleVersion, Patterns, Query, Version, check_zip};
 use quipu_note::SignerKey;
 use quipu_server::{
-    Access, Admission, App, AuditLog, Grant, ListenOptions, Operation, Parts, Rules, Scope, Secret,
-    TokenFile, Vouching, check_audit_log,
+    Access, Admission, App, AuditLog, Download, Downloader, Downloads, Grant, ListenOptions, Operation,
+    Parts, Rules, Scope, Secret, TokenFile, Vouching, check_audit_log, read_downloads,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,6 +65,7 @@ struct Server {
     addr: SocketAddr,
     ledger: Ledger,
     audit: AuditLog,
+    downloads: Downloads,
     tokens: BTreeMap<&'static str, Secret>,
     stop: watch::Sender<bool>,
     dir: tempfile::TempDir,
@@ -124,6 +125,7 @@ impl Server {
             ("audit", issue(&file, 4, Scope::Audit, "")),
         ]);
         let audit = AuditLog::open(&dir.path().join("audit.log")).unwrap();
+        let downloads = Downloads::open(&dir.path().join("downloads"), 180).unwrap();
         let access = Access::open(Rules::new(Patterns::new(anonymous)), file, audit.clone()).unwrap();
         let app = App::new(Parts {
             ledger: ledger.clone(),
@@ -136,12 +138,13 @@ impl Server {
             hooks: BTreeMap::new(),
             operation: Operation { exports: String::new(), metrics: Arc::new(String::new) },
             offering: Arc::new(quipu_server::policy::Offering::everything()),
+            downloads: downloads.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(async move { app.serve(listener, ListenOptions::default(), stopped).await });
-        Self { addr, ledger, audit, tokens, stop, dir }
+        Self { addr, ledger, audit, downloads, tokens, stop, dir }
     }
 
     async fn ask(&self, method: &str, path: &str, token: &str, body: &[u8]) -> Answer {
@@ -383,4 +386,62 @@ async fn nothing_of_ours_is_asked_of_an_upstream_that_has_it_all() {
     assert_eq!(server.put("v1.0.0", "publish", &zip("v1.0.0", "x")).await.status, 201);
     assert_eq!(server.get("/corp.example/team/m/@v/list", "").await.text(), "v1.0.0\n");
     assert!(Path::new(&server.dir.path().join("modules/corp.example/team/m/@v/v1.0.0.zip")).exists());
+}
+
+#[tokio::test]
+async fn whose_token_came_along_is_known_and_decides_nothing() {
+    let server = Server::start("*").await;
+    assert_eq!(server.put("v1.0.0", "publish", &zip("v1.0.0", "x")).await.status, 201);
+    let (zip, go_mod) = ("/corp.example/team/m/@v/v1.0.0.zip", "/corp.example/team/m/@v/v1.0.0.mod");
+    let plain = server.get(zip, "").await;
+    assert_eq!(plain.status, 200);
+    for token in ["read", "other", "read", "Bearer quipu_none", "Basic ???"] {
+        assert_eq!(server.get(zip, token).await.looks(), plain.looks(), "{token}");
+    }
+    assert_eq!(server.get(&format!("/cached-only{go_mod}"), "audit").await.status, 200);
+    // Not sent: heads, what is not there, what has no code in it.
+    assert_eq!(server.ask("HEAD", zip, "audit", b"").await.status, 200);
+    for path in [zip.replace("v1.0.0", "v1.1.0"), zip.replace("zip", "info"), "/latest".to_owned()] {
+        server.get(&path, "audit").await;
+    }
+    // However many credentials that are none came to where none are needed, they are no failures.
+    for _ in 0..40 {
+        assert_eq!(server.get(go_mod, "Bearer quipu_none").await.status, 200);
+    }
+    assert_eq!(server.put("v1.1.0", "Bearer quipu_none", b"").await.status, 401);
+
+    server.downloads.close();
+    let mut noted = Vec::new();
+    let reach = read_downloads(
+        &server.dir.path().join("downloads"),
+        |_| true,
+        |download| {
+            let Download { module, kind, by, .. } = download;
+            let by = match by {
+                Downloader::Token { name, .. } => name,
+                Downloader::Anonymous => "-".to_owned(),
+            };
+            noted.push(format!("{by} {kind:?} {module}"));
+        },
+    );
+    assert_eq!(reach.unwrap().unreadable, 0);
+    let want = ["- Zip", "read Zip", "read Zip", "audit GoMod", "- GoMod"];
+    noted.sort();
+    let mut want = want.map(|line| format!("{line} corp.example/team/m@v1.0.0"));
+    want.sort();
+    assert_eq!(noted, want);
+}
+
+#[tokio::test]
+async fn where_a_token_is_needed_it_is_known_whose_it_was() {
+    let server = Server::start("").await;
+    assert_eq!(server.put("v1.0.0", "publish", &zip("v1.0.0", "x")).await.status, 201);
+    for (token, status) in [("read", 200), ("other", 403), ("", 401), ("Bearer quipu_none", 401)] {
+        assert_eq!(server.get("/corp.example/team/m/@v/v1.0.0.zip", token).await.status, status, "{token}");
+    }
+    server.downloads.close();
+    let id = server.tokens["read"].digest()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut by = Vec::new();
+    read_downloads(&server.dir.path().join("downloads"), |_| true, |download| by.push(download.by)).unwrap();
+    assert_eq!(by, [Downloader::Token { id, name: "read".to_owned() }]);
 }

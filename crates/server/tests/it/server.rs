@@ -78,6 +78,7 @@ impl Server {
             hooks: [(Forge::GitLab, Secrets::parse(SECRET).unwrap())].into(),
             operation,
             offering: Arc::new(Offering::everything()),
+            downloads: quipu_server::Downloads::none(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
