@@ -1,6 +1,8 @@
 //! The policy: made from the settings, and kept up to date with the files that change while the server runs.
 
+use std::collections::hash_map::DefaultHasher;
 use std::fs;
+use std::hash::{Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -142,10 +144,10 @@ impl Files {
     }
 }
 
-/// A file or folder, and what it looked like when it was last looked at.
+/// A file, or a folder with all OSV files in it, and what it looked like when it was last looked at.
 struct Watched {
     path: PathBuf,
-    seen: Option<(u64, u64, i64, i64)>,
+    seen: Option<u64>,
 }
 
 impl Watched {
@@ -155,10 +157,33 @@ impl Watched {
 
     /// Whether it is another one than the last time.
     fn is_new(&mut self) -> bool {
-        let stamp = |meta: fs::Metadata| (meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec());
-        let now = fs::metadata(&self.path).ok().map(stamp);
+        let mut left = MOST_FILES;
+        let now = stamp(&self.path, DEPTH, &mut left);
         std::mem::replace(&mut self.seen, now) != now
     }
+}
+
+/// Tells one state of a file from another, also when it was changed in its place; of a folder, the states of all OSV files
+/// in it, in whatever order they are listed. None for what is not there.
+fn stamp(path: &Path, depth: u32, left: &mut usize) -> Option<u64> {
+    let meta = fs::metadata(path).ok()?;
+    let mut state = DefaultHasher::new();
+    // The time of the change is set by every write; that of the content can be set back.
+    (path, meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()).hash(&mut state);
+    (meta.ctime(), meta.ctime_nsec()).hash(&mut state);
+    let mut all = state.finish();
+    if meta.is_dir() && depth > 0 {
+        for entry in fs::read_dir(path).ok()?.flatten() {
+            let path = entry.path();
+            let counts = path.extension().is_some_and(|end| end == "json") || path.is_dir();
+            // As many as are read; a folder with more is refused there.
+            if counts && *left > 0 {
+                *left -= 1;
+                all = all.wrapping_add(stamp(&path, depth - 1, left).unwrap_or_default());
+            }
+        }
+    }
+    Some(all)
 }
 
 /// The fixes that an OSV file names, or all `.json` files below a folder.
@@ -271,5 +296,31 @@ mod tests {
         let error = format!("{:#}", read_fixes(dir.path()).unwrap_err());
         assert!(error.contains("broken.json"), "{error}");
         assert!(read_fixes(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_change_anywhere_in_a_folder_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, file) = (dir.path().join("ID/more"), dir.path().join("ID/more/GO-1.json"));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(&file, "{}").unwrap();
+        let mut watched = Watched::new(dir.path().to_owned());
+        assert!(watched.is_new() && !watched.is_new());
+        let before = fs::metadata(&file).unwrap().modified().unwrap();
+        // In its place, of the same length, and with the time of before: neither the folders nor that time tell.
+        // The system's clock for such times moves in steps of some milliseconds.
+        std::thread::sleep(Duration::from_millis(30));
+        let opened = fs::OpenOptions::new().write(true).open(&file).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&opened, b"[]", 0).unwrap();
+        opened.set_modified(before).unwrap();
+        assert!(watched.is_new() && !watched.is_new(), "changed");
+        fs::write(folder.join("GO-2.json"), "{}").unwrap();
+        assert!(watched.is_new() && !watched.is_new(), "added");
+        fs::remove_file(folder.join("GO-2.json")).unwrap();
+        assert!(watched.is_new() && !watched.is_new(), "removed");
+        fs::remove_dir_all(dir.path().join("ID")).unwrap();
+        assert!(watched.is_new() && !watched.is_new(), "all gone");
+        let mut single = Watched::new(file);
+        assert!(!single.is_new(), "was not there and is not there");
     }
 }

@@ -108,12 +108,12 @@ impl Access {
     fn note_stranger(&self, secret: Option<&Secret>, peer: IpAddr, now: u64) -> Result<Caller, TooMany> {
         metrics::counter!("quipu_auth_failures_total").increment(1);
         let failure = self.0.failures.note(peer, now);
-        if failure.is_telling() {
+        if failure.count.is_telling() {
             let what = match secret {
                 Some(_) => "a token that is unknown, revoked or expired",
                 None => "credentials that are no token",
             };
-            let detail = format!("failure {} of this address within a minute", failure.count);
+            let detail = format!("failure {} of this address within a minute", failure.count.0);
             self.0.audit.note(Event::new(EventKind::AuthFailure).peer(peer).what(what).detail(&detail));
         }
         if failure.is_too_many() { Err(TooMany) } else { Ok(Caller::Stranger) }

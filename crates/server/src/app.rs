@@ -130,9 +130,9 @@ impl App {
         let lookup = Lookup::new(Arc::clone(&records), Arc::new(modules.clone()), Arc::clone(&filter));
         Self(Arc::new(Inner {
             own: OwnLog::new(ledger.clone(), Arc::new(lookup), instance.clone()),
-            publisher: Publisher::new(modules.clone(), access.audit().clone()),
+            publisher: Publisher::new(modules.clone(), access.audit().clone(), Arc::clone(&filter)),
+            hooks: Hooks::new(hooks, modules.clone(), access.audit().clone()),
             gate: Gate::new(access),
-            hooks: Hooks::new(hooks, modules.clone()),
             proxy: ModuleProxy::new(modules.clone(), Arc::clone(&filter)),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
             feed: Feed::new(ledger.clone(), filter, name.clone()),
@@ -164,6 +164,12 @@ impl App {
         self.0.gate.access().write_uses();
         cut
     }
+}
+
+/// From where something is told, and whether all connections are in use.
+struct Told {
+    peer: IpAddr,
+    crowded: bool,
 }
 
 impl Answer for Inner {
@@ -203,7 +209,7 @@ impl Inner {
             return reply::private(Box::pin(self.publish(route, asked, body, peer.ip())).await);
         }
         if request.method() == Method::POST {
-            return Box::pin(self.told(route, asked, body, crowded)).await;
+            return Box::pin(self.told(route, asked, body, Told { peer: peer.ip(), crowded })).await;
         }
         let need = || gate::need(route, &self.name, &self.others);
         match self.gate.check_reading(need, asked, peer.ip()) {
@@ -216,12 +222,6 @@ impl Inner {
         }
     }
 
-    /// A webhook is let in by its signature, which is known when its body is. Nothing else is told here.
-    async fn told<B>(&self, route: Route<'_>, asked: &HeaderMap, body: B, crowded: bool) -> Reply
-    where
-        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
-    {
-        match route {
     /// Notes who is being sent a file of a module version, or told that the one they have is still the right one.
     fn note_download(&self, route: Route<'_>, method: &Method, reply: &Reply, holder: Option<&Token>) {
         let Route::Module(ModuleRoute { path, leaf, .. }) = route else { return };
@@ -237,7 +237,13 @@ impl Inner {
         }
     }
 
-            Route::Hook(forge) if !crowded => self.hooks.answer(forge, asked, body).await,
+    /// A webhook is let in by its signature, which is known when its body is. Nothing else is told here.
+    async fn told<B>(&self, route: Route<'_>, asked: &HeaderMap, body: B, told: Told) -> Reply
+    where
+        B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
+    {
+        match route {
+            Route::Hook(forge) if !told.crowded => self.hooks.answer(forge, asked, body, told.peer).await,
             Route::Hook(_) => reply::closing(reply::refuse(&Refusal::Busy(
                 "all connections of this server are in use".to_owned(),
             ))),

@@ -64,15 +64,16 @@ impl Feed {
         }
     }
 
-    /// `/feed/<escaped module path>`: the newest versions of a module, as Atom.
+    /// `/feed/<escaped module path>`: the newest versions of a module that can be had, as Atom.
     pub(crate) async fn atom(&self, escaped: &str) -> Reply {
         let path = match ModulePath::unescape(escaped) {
             Ok(path) => path,
             Err(error) => return reply::refuse(&Refusal::NotFound(error.to_string())),
         };
         match self.read(move |view| view.atom(&path)).await {
-            Ok(Some(feed)) => reply::ok(Bytes::from(feed), reply::ATOM, Freshness::Revalidate),
-            Ok(None) => {
+            Ok(Followed::Feed(feed)) => reply::ok(Bytes::from(feed), reply::ATOM, Freshness::Revalidate),
+            Ok(Followed::Withheld(why)) => reply::refuse(&Refusal::Forbidden(why)),
+            Ok(Followed::Unknown) => {
                 reply::refuse(&Refusal::NotHere(format!("{escaped}: no version of it is in this log")))
             }
             Err(refusal) => reply::refuse(&refusal),
@@ -100,6 +101,16 @@ struct Page {
     lines: Vec<u8>,
     /// It has as many lines as were asked for, so what comes later does not change it.
     full: bool,
+}
+
+/// A module as those who follow it see it.
+enum Followed {
+    /// As Atom.
+    Feed(String),
+    /// All its versions are refused; why the newest is.
+    Withheld(String),
+    /// The log has none of it.
+    Unknown,
 }
 
 impl View {
@@ -138,11 +149,23 @@ impl View {
         Ok((records, after))
     }
 
-    fn atom(&self, path: &ModulePath) -> Result<Option<String>, Error> {
+    fn atom(&self, path: &ModulePath) -> Result<Followed, Error> {
         let records = self.ledger.group(&group(path), 0, Most::Last(ENTRIES))?;
-        let lines: Vec<(Line<'_>, &Record)> =
-            records.iter().rev().filter_map(|(_, record)| Some((Line::of(record)?, record))).collect();
-        Ok((!lines.is_empty()).then(|| atom::format(&self.name, path, &lines)))
+        let (mut lines, mut withheld): (Vec<(Line<'_>, &Record)>, _) = (Vec::new(), None);
+        for (_, record) in records.iter().rev() {
+            let Some(line) = Line::of(record) else { continue };
+            match self.filter.withheld(line.path, line.version) {
+                None => lines.push((line, record)),
+                Some(refused) => {
+                    withheld.get_or_insert(refused.text);
+                }
+            }
+        }
+        Ok(match withheld {
+            _ if !lines.is_empty() => Followed::Feed(atom::format(&self.name, path, &lines)),
+            Some(why) => Followed::Withheld(why),
+            None => Followed::Unknown,
+        })
     }
 }
 

@@ -83,10 +83,30 @@ impl Filter {
         }
     }
 
+    /// Whether the version may be published here: by path and version alone, since what comes from here is nobody's young
+    /// release.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub(crate) fn check_publish(&self, module: &ModuleVersion) -> Result<()> {
+        match self.offering.judge(module) {
+            Err(refused) if self.note(module, &refused) => Err(forbidden(&refused)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Whether this version, which is in the log, is shown among those that can be had.
     pub(crate) fn shows(&self, path: &str, version: &str) -> bool {
-        let refused = || self.offering.judge(&ModuleVersion::parse(path, version).ok()?).err();
-        self.is_open() || refused().is_none_or(|refused| !self.offering.enforces(&refused))
+        self.withheld(path, version).is_none()
+    }
+
+    /// Why this version, which is in the log, is not shown among those that can be had.
+    pub(crate) fn withheld(&self, path: &str, version: &str) -> Option<Refused> {
+        if self.is_open() {
+            return None;
+        }
+        let refused = self.offering.judge(&ModuleVersion::parse(path, version).ok()?).err()?;
+        self.offering.enforces(&refused).then_some(refused)
     }
 
     /// The versions that are offered.
@@ -297,3 +317,6 @@ fn forbidden(refused: &Refused) -> Error {
 fn named(path: &ModulePath, version: &Version) -> Result<ModuleVersion> {
     ModuleVersion::new(path.clone(), version.clone()).map_err(|error| Error::rejected(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,8 @@ mod signature;
 mod targets;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -20,7 +21,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::info;
 
+use crate::audit::{AuditLog, Event, EventKind};
 use crate::reply::{self, Freshness, Refusal, Reply};
+use crate::tally::{Tally, network};
 use ahead::Ahead;
 use push::Push;
 use targets::Targets;
@@ -36,32 +39,47 @@ const MAX_TIME: Duration = Duration::from_secs(20);
 /// Most bodies that are being read: whose they are is known only afterwards.
 const AT_ONCE: usize = 16;
 
+/// Longest name of a repository or tag in the audit log, in characters.
+const MAX_NAME: usize = 200;
+
 /// Answers webhooks. Without secrets there are none.
 pub(crate) struct Hooks {
     secrets: BTreeMap<Forge, Secrets>,
     modules: Cache,
     ahead: Ahead,
     places: Semaphore,
+    noted: Noted,
+}
+
+/// What of webhooks stands in the audit log: of many that are alike, ever fewer.
+struct Noted {
+    audit: AuditLog,
+    /// By what they tell.
+    taken: Tally<String>,
+    /// By who sends them.
+    refused: Tally<IpAddr>,
 }
 
 impl Hooks {
-    pub(crate) fn new(secrets: BTreeMap<Forge, Secrets>, modules: Cache) -> Self {
+    /// Takes what is signed with one of `secrets`; what was taken and what was not signed is noted in `audit`.
+    pub(crate) fn new(secrets: BTreeMap<Forge, Secrets>, modules: Cache, audit: AuditLog) -> Self {
         let ahead = Ahead::new(modules.clone());
-        Self { secrets, modules, ahead, places: Semaphore::new(AT_ONCE) }
+        let noted = Noted { audit, taken: Tally::default(), refused: Tally::default() };
+        Self { secrets, modules, ahead, places: Semaphore::new(AT_ONCE), noted }
     }
 
-    /// Does what a webhook of the forge with this name asks for.
-    pub(crate) async fn answer<B>(&self, forge: &str, headers: &HeaderMap, body: B) -> Reply
+    /// Does what a webhook of the forge with this name asks for, which came from `peer`.
+    pub(crate) async fn answer<B>(&self, forge: &str, headers: &HeaderMap, body: B, peer: IpAddr) -> Reply
     where
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
-        let done = self.done(forge, headers, body).await;
+        let done = self.done(forge, headers, body, peer).await;
         let outcome = if done.is_ok() { "ok" } else { "refused" };
         metrics::counter!("quipu_webhooks_total", "outcome" => outcome).increment(1);
         done.unwrap_or_else(|refusal| reply::closing(reply::refuse(&refusal)))
     }
 
-    async fn done<B>(&self, forge: &str, headers: &HeaderMap, body: B) -> Result<Reply, Refusal>
+    async fn done<B>(&self, forge: &str, headers: &HeaderMap, body: B, peer: IpAddr) -> Result<Reply, Refusal>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
@@ -72,6 +90,7 @@ impl Hooks {
         let _place = self.places.try_acquire().map_err(|_| busy())?;
         let body = read(body).await?;
         if !secrets.check(forge, headers, &body) {
+            self.noted.refused(forge, peer);
             return Err(Refusal::Unsigned);
         }
         let push = Push::parse(&body);
@@ -80,6 +99,7 @@ impl Hooks {
                 "the body is no JSON object; choose the content type application/json".to_owned(),
             )
         })?;
+        self.noted.taken(forge, &push, peer);
         Ok(self.take(forge, &push))
     }
 
@@ -104,6 +124,33 @@ impl Hooks {
         *reply.status_mut() = StatusCode::ACCEPTED;
         reply
     }
+}
+
+impl Noted {
+    fn taken(&self, forge: Forge, push: &Push, peer: IpAddr) {
+        let clipped = |text: &str| text.chars().take(MAX_NAME).collect::<String>();
+        let repository = push.repositories.first().map_or_else(String::new, |name| clipped(name.as_str()));
+        let tag = push.tag.as_deref().map_or_else(String::new, |tag| format!("tag {}", clipped(tag)));
+        let count = self.taken.note(format!("{forge:?} {repository} {tag}"), now());
+        if count.is_telling() {
+            let event = Event::new(EventKind::Webhook).who(&format!("{forge:?}")).peer(peer);
+            self.audit.note(event.what(&repository).detail(&tag));
+        }
+    }
+
+    fn refused(&self, forge: Forge, peer: IpAddr) {
+        let count = self.refused.note(network(peer), now());
+        if count.is_telling() {
+            let what = format!("a webhook of {forge:?} that is not signed with a secret of this server");
+            let detail = format!("number {} of this address within a minute", count.0);
+            self.audit.note(Event::new(EventKind::WebhookRefused).peer(peer).what(&what).detail(&detail));
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// The whole body, within the limits.

@@ -36,6 +36,7 @@ mod publish;
 mod reply;
 mod route;
 mod sumdb;
+mod tally;
 mod tls;
 mod upload;
 mod upstream;
@@ -44,8 +45,8 @@ pub use access::{Access, Grant, Rules, Scope, Secret, Token, TokenError, TokenFi
 pub use app::{Admission, App, Parts};
 pub use audit::{AuditDecisions, AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log};
 pub use body::Body;
-pub use embed::{Answering, Modules, Peer};
 pub use downloads::{Download, DownloadKind, DownloadReach, Downloader, Downloads, read_downloads};
+pub use embed::{Answering, Modules, Peer};
 pub use hooks::{Forge, Secrets};
 pub use listen::ListenOptions;
 pub use lookup::Vouching;

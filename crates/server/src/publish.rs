@@ -1,6 +1,7 @@
 //! Publishing over HTTP: `PUT /<module>/@v/<version>.zip`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::access::Token;
 use crate::audit::{AuditLog, Event, EventKind};
+use crate::filter::Filter;
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::route::{Leaf, ModuleRoute};
 use crate::upload;
@@ -24,6 +26,7 @@ const MAX_UPLOADS: usize = 8;
 pub(crate) struct Publisher {
     modules: Cache,
     audit: AuditLog,
+    filter: Arc<Filter>,
     places: Semaphore,
 }
 
@@ -33,9 +36,18 @@ pub(crate) struct Sender<'a> {
     pub(crate) peer: IpAddr,
 }
 
+/// What came of an upload, for those who want to know.
+struct Told<'a> {
+    kind: EventKind,
+    /// In one word, for the metrics.
+    result: &'static str,
+    /// The hash, or what is wrong.
+    text: &'a str,
+}
+
 impl Publisher {
-    pub(crate) const fn new(modules: Cache, audit: AuditLog) -> Self {
-        Self { modules, audit, places: Semaphore::const_new(MAX_UPLOADS) }
+    pub(crate) const fn new(modules: Cache, audit: AuditLog, filter: Arc<Filter>) -> Self {
+        Self { modules, audit, filter, places: Semaphore::const_new(MAX_UPLOADS) }
     }
 
     /// Reads the zip of a version and publishes it. 201 with the lines that are in the log; 200 if they were before.
@@ -58,6 +70,11 @@ impl Publisher {
             let why = format!("{}: this path is none of those that are published here", version.path());
             return Err(Refusal::Forbidden(why));
         }
+        if let Err(error) = self.filter.check_publish(&version) {
+            let told = Told { kind: EventKind::PublishRefused, result: "denied", text: error.text() };
+            self.tell(&version, told, sender).await;
+            return Err(error.into());
+        }
         let busy = |_| Refusal::Busy("as many uploads as this server takes are under way".to_owned());
         let _place = self.places.try_acquire().map_err(busy)?;
         let mut zip = self.modules.stage(&version).await?;
@@ -74,25 +91,29 @@ impl Publisher {
         outcome: &Result<Published, PublishError>,
         sender: &Sender<'_>,
     ) {
-        let (kind, detail) = match outcome {
-            Ok(Published { recorded }) => (EventKind::Publish, format!("{}", recorded.zip)),
-            Err(error @ PublishError::Conflict { .. }) => (EventKind::Conflict, error.to_string()),
-            Err(error) => (EventKind::PublishRefused, error.to_string()),
+        let text = match outcome {
+            Ok(Published { recorded }) => recorded.zip.to_string(),
+            Err(error) => error.to_string(),
         };
-        match outcome {
-            Ok(_) => info!(%version, token = sender.token.id(), "published"),
-            Err(error) => warn!(%version, token = sender.token.id(), %error, "not published"),
+        let (kind, result) = match outcome {
+            Ok(Published { recorded }) if recorded.is_new => (EventKind::Publish, "new"),
+            Ok(_) => (EventKind::Publish, "same"),
+            Err(PublishError::Conflict { .. }) => (EventKind::Conflict, "conflict"),
+            Err(PublishError::Broken(_)) => (EventKind::PublishRefused, "broken"),
+            Err(PublishError::Failed(_)) => (EventKind::PublishRefused, "failed"),
+        };
+        self.tell(version, Told { kind, result, text: &text }, sender).await;
+    }
+
+    async fn tell(&self, version: &ModuleVersion, told: Told<'_>, sender: &Sender<'_>) {
+        let Told { kind, result, text } = told;
+        match kind {
+            EventKind::Publish => info!(%version, token = sender.token.id(), "published"),
+            _ => warn!(%version, token = sender.token.id(), error = text, "not published"),
         }
-        let result = match outcome {
-            Ok(Published { recorded }) if recorded.is_new => "new",
-            Ok(_) => "same",
-            Err(PublishError::Conflict { .. }) => "conflict",
-            Err(PublishError::Broken(_)) => "broken",
-            Err(PublishError::Failed(_)) => "failed",
-        };
         metrics::counter!("quipu_publish_total", "result" => result).increment(1);
         let event = Event::new(kind).who(&sender.token.to_string()).peer(sender.peer);
-        self.audit.note(event.what(&version.to_string()).detail(&detail));
+        self.audit.note(event.what(&version.to_string()).detail(text));
         self.audit.sync().await;
     }
 }

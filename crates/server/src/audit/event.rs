@@ -16,7 +16,7 @@ const MAX_FIELD: usize = 1000;
 pub enum EventKind {
     /// The server started.
     Start,
-    /// The server stopped in good order.
+    /// The server stopped; the detail says why, if nobody told it to.
     Stop,
     /// A version was published.
     Publish,
@@ -30,6 +30,10 @@ pub enum EventKind {
     TokenRevoked,
     /// Somebody came with credentials that are none here.
     AuthFailure,
+    /// A webhook was taken.
+    Webhook,
+    /// Somebody sent a webhook that is not signed with a secret of this server.
+    WebhookRefused,
     /// The policy refused a module or a version.
     PolicyRefused,
     /// The policy would have, but for the dry run.

@@ -59,7 +59,7 @@ struct Site {
     upstream: Arc<Tagged>,
     modules: Cache,
     hooks: Hooks,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 fn site() -> Site {
@@ -67,14 +67,21 @@ fn site() -> Site {
     let options = CacheOptions { disk_floor: 0, ..CacheOptions::default() };
     let modules = Cache::open_root(root.path(), upstream.clone(), Arc::new(AdmitAll), options).unwrap();
     let secrets = [Forge::GitHub, Forge::GitLab].map(|forge| (forge, Secrets::parse(SECRET).unwrap()));
-    Site { upstream, hooks: Hooks::new(secrets.into(), modules.clone()), modules, _root: root }
+    let audit = AuditLog::open(&root.path().join("audit.log")).unwrap();
+    let hooks = Hooks::new(secrets.into(), modules.clone(), audit);
+    Site { upstream, hooks, modules, root }
 }
 
 impl Site {
     async fn post(&self, forge: &str, token: &str, body: &str) -> (u16, String) {
+        self.post_from([10, 0, 0, 1], forge, token, body).await
+    }
+
+    async fn post_from(&self, peer: [u8; 4], forge: &str, token: &str, body: &str) -> (u16, String) {
         let mut headers = HeaderMap::new();
         headers.insert(HeaderName::from_static("x-gitlab-token"), HeaderValue::from_str(token).unwrap());
-        let reply = self.hooks.answer(forge, &headers, Full::new(Bytes::from(body.to_owned()))).await;
+        let body = Full::new(Bytes::from(body.to_owned()));
+        let reply = self.hooks.answer(forge, &headers, body, peer.into()).await;
         let status = reply.status().as_u16();
         let body = reply.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -167,7 +174,7 @@ async fn a_sender_that_sends_nothing_is_let_go() {
     }
     let site = site();
     let begun = tokio::time::Instant::now();
-    let reply = site.hooks.answer("gitlab", &HeaderMap::new(), Silent).await;
+    let reply = site.hooks.answer("gitlab", &HeaderMap::new(), Silent, [10, 0, 0, 1].into()).await;
     assert_eq!((reply.status().as_u16(), begun.elapsed()), (400, MAX_TIME));
 }
 
@@ -180,4 +187,48 @@ async fn only_so_many_versions_wait() {
     assert!(site.hooks.ahead.fetch(&version(0)), "waits already");
     tokio::time::sleep(Duration::from_secs(256 * 20)).await;
     assert!(site.hooks.ahead.fetch(&version(999)));
+}
+
+#[tokio::test]
+async fn the_audit_log_tells_of_many_that_are_alike_ever_fewer() {
+    let site = site();
+    let other = TAGGED.replace("v1.0.0", "v1.1.0");
+    for _ in 0..12 {
+        assert_eq!(site.post("gitlab", SECRET, TAGGED).await.0, 202);
+        assert_eq!(site.post("gitlab", "no secret of this server", TAGGED).await.0, 401);
+    }
+    assert_eq!(site.post("gitlab", SECRET, &other).await.0, 202);
+    assert_eq!(site.post_from([10, 0, 0, 2], "github", "", TAGGED).await.0, 401);
+    // What is no webhook of this server is nobody's.
+    assert_eq!(site.post("gitea", SECRET, TAGGED).await.0, 404);
+    site.hooks.noted.audit.close();
+    let written = std::fs::read_to_string(site.root.path().join("audit.log")).unwrap();
+    let events: Vec<serde_json::Value> =
+        written.lines().map(|line| serde_json::from_str(&line[65..]).unwrap()).collect();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            ["event", "who", "peer", "what", "detail"].map(|member| event[member].as_str().unwrap_or(""))
+        })
+        .collect();
+    let taken = |tag| ["webhook", "GitLab", "10.0.0.1", "git.example/team/tool", tag];
+    let what = "a webhook of GitLab that is not signed with a secret of this server";
+    let refused = |detail| ["webhook-refused", "", "10.0.0.1", what, detail];
+    assert_eq!(
+        told,
+        [
+            taken("tag v1.0.0"),
+            refused("number 1 of this address within a minute"),
+            taken("tag v1.0.0"),
+            refused("number 10 of this address within a minute"),
+            taken("tag v1.1.0"),
+            [
+                "webhook-refused",
+                "",
+                "10.0.0.2",
+                "a webhook of GitHub that is not signed with a secret of this server",
+                "number 1 of this address within a minute",
+            ],
+        ]
+    );
 }
