@@ -29,7 +29,7 @@ mod tree;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub use admit::{Admit, AdmitAll, Hashes, Recorded, Refusal};
 pub use evidence::EvidenceLimits;
 pub use latest::highest;
 pub use moved::Moved;
-pub use open::{CachedBody, CachedFile};
+pub use open::CachedFile;
 pub use origins::Housed;
 pub use publish::{PublishError, Published};
 pub use retain::Evicted;
@@ -55,6 +55,7 @@ use crate::error::{Error, Result};
 use crate::info::Info;
 use crate::repo_name::RepoName;
 use crate::staged::{Staged, Staging, disk_error};
+use crate::storage::{Directory, Storage, Stored};
 use crate::upstream::{BoxFuture, Upstream};
 use answers::Age;
 use evidence::Evidence;
@@ -75,7 +76,7 @@ pub struct CacheOptions {
     pub owner: String,
     /// Bytes of memory for small files and for what is known of big ones.
     pub memory: usize,
-    /// Bytes that must stay free on the disk: below that nothing new is fetched, what is stored is still served.
+    /// Bytes that must stay free in the storage: below that nothing new is fetched, what is stored is still served.
     pub disk_floor: u64,
     /// Most fetches under way at once.
     pub max_flights: usize,
@@ -119,11 +120,12 @@ impl Default for CacheOptions {
     }
 }
 
-/// A directory that is a valid `file://` proxy, filled from an upstream as it is asked for things.
+/// The file tree of a GOPROXY in a [`Storage`], filled from an upstream as it is asked for things. In a directory it is a
+/// valid `file://` proxy.
 ///
 /// A tree made by others (the `cache/download` directory of a module cache) can be dropped in: its files are admitted
-/// when they are first asked for. Below the root, names beginning with a dot are the cache's own. One process at a time
-/// may use a root, and nothing else may change files below it meanwhile. Clones share everything.
+/// when they are first asked for. Below the root, names beginning with a dot are the cache's own. One cache at a time
+/// may use a storage, and nothing else may change its files meanwhile. Clones share everything.
 #[derive(Clone)]
 pub struct Cache {
     shared: Arc<Shared>,
@@ -163,7 +165,7 @@ struct Shared {
     moved: MovedTags,
     counters: Counters,
     /// What an earlier run left staged, until [`Cache::recover`].
-    leftovers: std::sync::Mutex<Vec<PathBuf>>,
+    leftovers: std::sync::Mutex<Vec<Name>>,
 }
 
 /// Most versions that are being compared with their origins.
@@ -173,7 +175,7 @@ const MAX_COMPARISONS: usize = 16;
 const SMALL_MAP: usize = 8 << 20;
 
 impl Cache {
-    /// Opens the cache at `root`, making the directory if needed.
+    /// Opens the cache in the directory `root`, making it if needed.
     ///
     /// # Errors
     /// The directory cannot be made or written.
@@ -183,16 +185,30 @@ impl Cache {
         admit: Arc<dyn Admit>,
         options: CacheOptions,
     ) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
-        let staging_directory = root.join(".staging");
-        fs::create_dir_all(&staging_directory)?;
-        let leftovers = recover::sort_out(&staging_directory)?;
+        let storage = Directory::open(root)?;
+        for own in [recover::STAGING, evidence::DIRECTORY] {
+            fs::create_dir_all(root.join(own))?;
+        }
+        Self::open_storage(Arc::new(storage), upstream, admit, options)
+    }
+
+    /// Opens the cache in a storage, with what is there.
+    ///
+    /// # Errors
+    /// The storage cannot be read or written.
+    pub fn open_storage(
+        storage: Arc<dyn Storage>,
+        upstream: Arc<dyn Upstream>,
+        admit: Arc<dyn Admit>,
+        options: CacheOptions,
+    ) -> io::Result<Self> {
+        let tree = Tree::new(Arc::clone(&storage));
+        let leftovers = recover::sort_out(&tree)?;
         let upstream = Arc::new(Elsewhere { upstream, published: options.published.clone() });
         Ok(Self {
             shared: Arc::new(Shared {
-                tree: Tree::new(root),
-                staging: Staging::new(&staging_directory)?,
-                evidence: Evidence::open(&root.join(".evidence"), options.evidence)?,
+                staging: Staging::within(storage, Name::parse(recover::STAGING))?,
+                evidence: Evidence::open(&tree, options.evidence)?,
                 upstream,
                 admit,
                 known: Recent::new(options.memory),
@@ -209,7 +225,8 @@ impl Cache {
                 publishing: tokio::sync::Mutex::default(),
                 comparisons: Flights::new(MAX_COMPARISONS),
                 last_check: AtomicU64::new(0),
-                moved: MovedTags::read(&root.join(".moved"))?,
+                moved: MovedTags::read(&tree)?,
+                tree,
                 counters: Counters::default(),
                 leftovers: std::sync::Mutex::new(leftovers),
                 options,
@@ -344,11 +361,6 @@ impl Cache {
     pub fn room(&self) -> io::Result<CacheRoom> {
         self.shared.room()
     }
-
-    /// The directory of the tree.
-    pub fn root(&self) -> &Path {
-        self.shared.tree.root()
-    }
 }
 
 impl Upstream for Cache {
@@ -376,8 +388,8 @@ impl Upstream for Cache {
         Box::pin(async move {
             zip.restart().await?;
             match self.file(version, FileKind::Zip).await?.body {
-                CachedBody::Bytes(bytes) => zip.write(&bytes).await,
-                CachedBody::File(file) => copy(file, zip).await,
+                Stored::Bytes(bytes) => zip.write(&bytes).await,
+                Stored::File(file) => copy(file, zip).await,
             }
         })
     }

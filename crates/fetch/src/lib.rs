@@ -8,7 +8,7 @@
 //!
 //! # The tree
 //!
-//! Below the root of a [`Cache`] lies what `go help goproxy` describes for `file://` proxies, so the directory is one:
+//! In the [`storage`] of a [`Cache`] lies what `go help goproxy` describes for `file://` proxies, so its directory is one:
 //!
 //! ```text
 //! <escaped module>/@v/list                    versions, one a line: all that were ever seen
@@ -67,12 +67,13 @@ mod proxy;
 mod repo_name;
 mod sources;
 mod staged;
+pub mod storage;
 mod upstream;
 mod vcs;
 
 pub use cache::{
-    Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedBody, CachedFile, Evicted,
-    EvidenceLimits, FileKind, Hashes, Housed, Moved, PublishError, Published, Recorded, Refusal, highest,
+    Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedFile, Evicted, EvidenceLimits,
+    FileKind, Hashes, Housed, Moved, PublishError, Published, Recorded, Refusal, highest,
 };
 pub use chain::{Chain, Link};
 pub use client::{

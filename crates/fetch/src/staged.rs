@@ -1,9 +1,7 @@
 //! Files on their way into a tree: written beside it, hashed while written, synced before anyone may trust them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Seek};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,29 +9,38 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Result};
+use crate::storage::{Directory, Draft, Name, Storage};
 
 /// How much is collected before it is hashed and written in one go, in bytes.
 const BUFFER: usize = 512 << 10;
 
-/// A directory for files that are not yet what they should become, on the file system where they will go.
+/// The extension of staged files.
+pub(crate) const PART: &str = "part";
+
+/// A directory for files that are not yet what they should become, in the storage where they will go.
 #[derive(Clone, Debug)]
 pub struct Staging {
-    directory: Arc<Path>,
+    storage: Arc<dyn Storage>,
+    directory: Option<Name>,
     next: Arc<AtomicU64>,
 }
 
 impl Staging {
-    /// Uses `directory`, making it if needed. One process at a time.
+    /// Uses `directory` of the local file system, making it if needed. One process at a time.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn new(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
+        Self::within(Arc::new(Directory::open(directory)?), None)
+    }
+
+    /// Uses a directory of a storage, or its root.
+    pub(crate) fn within(storage: Arc<dyn Storage>, directory: Option<Name>) -> io::Result<Self> {
         // Names of earlier runs are never taken again, as what they left may still be looked at.
-        let names = fs::read_dir(directory)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let last = names.filter_map(|name| name.split('.').next()?.parse::<u64>().ok()).max();
+        let entries = storage.list(directory.as_ref())?;
+        let last = entries.iter().filter_map(|entry| entry.name.split('.').next()?.parse::<u64>().ok()).max();
         let next = Arc::new(AtomicU64::new(last.map_or(0, |last| last.saturating_add(1))));
-        Ok(Self { directory: directory.into(), next })
+        Ok(Self { storage, directory, next })
     }
 
     /// An empty file of at most `max_bytes`.
@@ -41,12 +48,9 @@ impl Staging {
     /// # Errors
     /// It cannot be made.
     pub async fn create(&self, max_bytes: u64) -> Result<Staged> {
-        let path = self.new_path();
-        let file = blocking({
-            let path = path.clone();
-            move || create_new(&path)
-        });
-        let leftover = Leftover(path);
+        let (storage, name) = (Arc::clone(&self.storage), self.new_name());
+        let leftover = self.leftover(name.clone());
+        let file = blocking(move || storage.create(&name));
         let file = file.await?;
         Ok(Staged {
             file: Some(file),
@@ -63,20 +67,31 @@ impl Staging {
     /// # Errors
     /// It cannot be written.
     pub async fn write(&self, bytes: bytes::Bytes) -> Result<Complete> {
-        let leftover = Leftover(self.new_path());
+        let leftover = self.leftover(self.new_name());
         blocking(move || write_small(leftover, &bytes)).await
     }
 
     /// A name in the directory that was never used before.
-    pub(crate) fn new_path(&self) -> PathBuf {
-        self.directory.join(format!("{}.part", self.next.fetch_add(1, Ordering::Relaxed)))
+    pub(crate) fn new_name(&self) -> Name {
+        let element = format!("{}.{PART}", self.next.fetch_add(1, Ordering::Relaxed));
+        let directory = self.directory.as_ref();
+        Name::checked(directory.map_or_else(|| element.clone(), |directory| format!("{directory}/{element}")))
+    }
+
+    /// A file that lies under a name of this directory already, as left by an earlier run.
+    pub(crate) fn found(&self, name: Name, length: u64, sha256: [u8; 32]) -> Complete {
+        Complete { leftover: self.leftover(name), length, sha256 }
+    }
+
+    fn leftover(&self, name: Name) -> Leftover {
+        Leftover { storage: Arc::clone(&self.storage), name }
     }
 }
 
 /// A file being written. It disappears when dropped.
 pub struct Staged {
     /// Taken only while a write is under way.
-    file: Option<File>,
+    file: Option<Box<dyn Draft>>,
     buffer: Vec<u8>,
     hash: Sha256,
     length: u64,
@@ -95,8 +110,7 @@ impl Staged {
         self.length = 0;
         let mut file = self.take()?;
         let file = blocking(move || {
-            file.set_len(0)?;
-            file.rewind()?;
+            file.restart()?;
             Ok(file)
         });
         self.file = Some(file.await?);
@@ -122,8 +136,8 @@ impl Staged {
     /// The disk fails.
     pub async fn finish(mut self) -> Result<Complete> {
         self.flush().await?;
-        let file = self.take()?;
-        blocking(move || file.sync_all()).await?;
+        let mut file = self.take()?;
+        blocking(move || file.sync().and_then(|()| file.finish())).await?;
         Ok(Complete { leftover: self.leftover, length: self.length, sha256: self.hash.finalize().into() })
     }
 
@@ -132,7 +146,7 @@ impl Staged {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut hash = std::mem::take(&mut self.hash);
         let written = blocking(move || {
-            file.write_all(&buffer)?;
+            file.write(&buffer)?;
             hash.update(&buffer);
             buffer.clear();
             Ok((file, buffer, hash))
@@ -142,7 +156,7 @@ impl Staged {
         Ok(())
     }
 
-    fn take(&mut self) -> Result<File> {
+    fn take(&mut self) -> Result<Box<dyn Draft>> {
         self.file.take().ok_or_else(|| Error::unavailable("an earlier write failed"))
     }
 }
@@ -156,9 +170,18 @@ pub struct Complete {
 }
 
 impl Complete {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.leftover.0
+    /// Opens it for reading, in any order.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn open(&self) -> io::Result<impl Read + Seek + Send + use<>> {
+        let stored = self.leftover.storage.open(&self.leftover.name)?;
+        Ok(stored.ok_or(io::ErrorKind::NotFound)?.reader())
+    }
+
+    /// Its name in the storage.
+    pub(crate) fn name(&self) -> &Name {
+        &self.leftover.name
     }
 
     /// Its length in bytes.
@@ -170,32 +193,27 @@ impl Complete {
     pub fn sha256(&self) -> &[u8; 32] {
         &self.sha256
     }
-
-    /// A file that lies at `path` already, as left by an earlier run.
-    pub(crate) fn found(path: PathBuf, length: u64, sha256: [u8; 32]) -> Self {
-        Self { leftover: Leftover(path), length, sha256 }
-    }
 }
 
 /// Removes its file when dropped. After a successful rename there is nothing left to remove.
 #[derive(Debug)]
-struct Leftover(PathBuf);
+struct Leftover {
+    storage: Arc<dyn Storage>,
+    name: Name,
+}
 
 impl Drop for Leftover {
     fn drop(&mut self) {
         // A file that cannot be removed now is removed at the next start.
-        let _ = fs::remove_file(&self.0);
+        let _ = self.storage.remove(&self.name);
     }
 }
 
-fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(path)
-}
-
 fn write_small(leftover: Leftover, bytes: &[u8]) -> io::Result<Complete> {
-    let mut file = create_new(&leftover.0)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let mut file = leftover.storage.create(&leftover.name)?;
+    file.write(bytes)?;
+    file.sync()?;
+    file.finish()?;
     Ok(Complete { leftover, length: bytes.len() as u64, sha256: Sha256::digest(bytes).into() })
 }
 
@@ -213,8 +231,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// What a failure of the local disk means to a client; the log gets the details.
 pub(crate) fn disk_error(error: &io::Error) -> Error {
     tracing::error!(%error, "cache disk");
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+    match (error.kind(), error.get_ref()) {
+        // A storage that is no disk says itself what is full.
+        (io::ErrorKind::StorageFull, Some(own)) => Error::unavailable(own.to_string()),
+        (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded, _) => {
             Error::unavailable("the cache disk is full")
         }
         _ => Error::unavailable("the cache disk failed"),

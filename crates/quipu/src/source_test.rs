@@ -99,10 +99,10 @@ impl Trial {
         let mut zip = self.staging.create(quipu_fetch::MAX_ZIP).await?;
         self.upstream.zip(version, &mut zip).await?;
         let zip = zip.finish().await?;
-        let file = std::fs::File::open(zip.path());
-        let checked = file.map_err(|e| e.to_string()).and_then(|file| {
-            check_zip(version, std::io::BufReader::new(file)).map_err(|error| error.to_string())
-        });
+        let checked = zip
+            .open()
+            .map_err(|error| error.to_string())
+            .and_then(|file| check_zip(version, file).map_err(|error| error.to_string()));
         let report = checked.map_err(quipu_fetch::Error::rejected)?;
         Ok(format!("{} files, {} bytes, {}", report.files, report.zip_size, report.hash))
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use quipu_fetch::{BoxFuture, Cache, CachedBody, CachedFile, FileKind, Info};
+use quipu_fetch::storage::Stored;
+use quipu_fetch::{BoxFuture, Cache, CachedFile, FileKind, Info};
 use quipu_module::{ModulePath, ModuleVersion, Query, Version};
 
 use crate::body::Body;
@@ -125,11 +126,11 @@ impl ModuleProxy {
 fn send(file: CachedFile, kind: HeaderValue, asked: &HeaderMap) -> Reply {
     let tag = file.etag.trim_matches('"').to_owned();
     match file.body {
-        CachedBody::Bytes(bytes) => {
+        Stored::Bytes(bytes) => {
             let whole = reply::ok(bytes.clone(), kind, Freshness::Immutable);
             reply::ranged(reply::tagged(whole, &tag, asked), asked, |start, end| part(&bytes, start, end))
         }
-        CachedBody::File(open) => {
+        Stored::File(open) => {
             let open = Arc::new(open);
             let whole = reply::ok(Body::file(Arc::clone(&open), 0, file.length), kind, Freshness::Immutable);
             reply::ranged(reply::tagged(whole, &tag, asked), asked, |start, end| Body::file(open, start, end))

@@ -291,7 +291,7 @@ impl Shared {
         let Ok(staged) = self.staging.write(content.into()).await else { return };
         let name = name.clone();
         // Already logged by the disk error.
-        let _ = self.on_disk(move |shared| shared.tree.replace(staged.path(), &name)).await;
+        let _ = self.on_disk(move |shared| shared.tree.replace(staged.name(), &name)).await;
     }
 
     fn note_asked<T, E>(&self, name: &Name, asked: Asked, answer: &std::result::Result<T, E>) {

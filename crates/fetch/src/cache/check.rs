@@ -1,16 +1,16 @@
 //! Judging zips.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read as _};
-use std::path::PathBuf;
+use std::io::{self, Read as _};
 
 use quipu_module::{H1, ModuleVersion, check_zip, hash_go_mod, synthesize_go_mod};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 
 use super::admit::Hashes;
+use super::tree::{Name, Tree};
 use crate::error::{Error, Result};
 use crate::staged::disk_error;
+use crate::storage::Stored;
 use crate::upstream::MAX_ZIP;
 
 /// A zip that is good as a zip.
@@ -28,14 +28,14 @@ impl Checked {
     }
 }
 
-/// Checks and hashes the zip at `path`.
+/// Checks and hashes the zip of this name.
 ///
 /// # Errors
 /// [`ErrorKind::Rejected`](crate::ErrorKind::Rejected) if it is no good zip for this version.
-pub(super) async fn check(version: ModuleVersion, path: PathBuf) -> Result<Checked> {
+pub(super) async fn check(version: ModuleVersion, tree: Tree, name: Name) -> Result<Checked> {
     let work = move || {
-        let file = File::open(path).map_err(|error| disk_error(&error))?;
-        let report = check_zip(&version, BufReader::with_capacity(128 << 10, file));
+        let file = tree.open_there(&name).map_err(|error| disk_error(&error))?;
+        let report = check_zip(&version, file.reader());
         let report = report.map_err(|error| match error.kind() {
             quipu_module::ErrorKind::Malformed => Error::rejected(format!("{version}: create zip: {error}")),
             _ => disk_error(&io::Error::other(error)),
@@ -55,8 +55,8 @@ pub(super) struct Found {
 }
 
 /// Hashes the bytes of a file, of which no more than a zip may have are read. Blocks.
-pub(super) fn find(file: File) -> io::Result<Found> {
-    let mut file = file.take(MAX_ZIP.saturating_add(1));
+pub(super) fn find(file: Stored) -> io::Result<Found> {
+    let mut file = file.reader().take(MAX_ZIP.saturating_add(1));
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     let mut length = 0u64;

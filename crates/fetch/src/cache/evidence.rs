@@ -1,14 +1,12 @@
 //! Keeping aside what must not be served, so that somebody can look at it.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use quipu_module::ModuleVersion;
 
 use super::mark::hex;
-use super::tree::{FileKind, sync_directory, write_whole};
+use super::tree::{FileKind, Name, Tree, write_whole};
 
 /// Bounds on what is kept.
 #[derive(Clone, Copy, Debug)]
@@ -37,35 +35,37 @@ pub(super) struct Case<'a> {
     pub(super) proof: &'a [u8],
 }
 
-/// The directory of cases: for each `<id>.txt` with the reason, `<id>.proof` if there is one, and `<id>.zip` or `.mod`
+/// The directory of cases.
+pub(super) const DIRECTORY: &str = ".evidence";
+
+/// The cases: for each `<id>.txt` with the reason, `<id>.proof` if there is one, and `<id>.zip` or `.mod`
 /// with the bytes.
 pub(super) struct Evidence {
-    directory: PathBuf,
+    tree: Tree,
     limits: EvidenceLimits,
     /// Cases and bytes kept so far.
     kept: Mutex<(usize, u64)>,
 }
 
 impl Evidence {
-    pub(super) fn open(directory: &Path, limits: EvidenceLimits) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        let mut kept = (0, 0);
-        for entry in fs::read_dir(directory)? {
-            let entry = entry?;
-            kept.0 += usize::from(entry.path().extension().is_some_and(|extension| extension == "txt"));
-            kept.1 += entry.metadata()?.len();
+    pub(super) fn open(tree: &Tree, limits: EvidenceLimits) -> io::Result<Self> {
+        let mut kept = (0, 0u64);
+        for entry in tree.list(Some(&directory()))? {
+            kept.0 += usize::from(entry.name.ends_with(".txt"));
+            let facts = Name::below(Some(&directory()), &entry.name).map(|name| tree.inspect(&name));
+            kept.1 = kept.1.saturating_add(facts.transpose()?.flatten().map_or(0, |facts| facts.length));
         }
-        Ok(Self { directory: directory.to_owned(), limits, kept: Mutex::new(kept) })
+        Ok(Self { tree: tree.clone(), limits, kept: Mutex::new(kept) })
     }
 
-    /// Moves the file at `path` here as evidence, or removes it where there is no room. Blocks.
-    pub(super) fn keep(&self, case: &Case<'_>, path: &Path) -> io::Result<()> {
+    /// Moves the file of this name here as evidence, or removes it where there is no room. Blocks.
+    pub(super) fn keep(&self, case: &Case<'_>, name: &Name) -> io::Result<()> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let id = hex(&case.sha256[..16]);
-        let report = self.directory.join(format!("{id}.txt"));
-        let length = fs::metadata(path)?.len();
-        if report.exists() || kept.0 >= self.limits.cases {
-            return fs::remove_file(path);
+        let file = |extension: &str| Name::checked(format!("{DIRECTORY}/{id}.{extension}"));
+        let length = self.tree.inspect(name)?.ok_or(io::ErrorKind::NotFound)?.length;
+        if self.tree.has(&file("txt"))? || kept.0 >= self.limits.cases {
+            return self.tree.remove(name);
         }
         let text = format!(
             "{} {}\nsha256 {}\nlength {length}\n\n{}\n",
@@ -74,34 +74,43 @@ impl Evidence {
             hex(case.sha256),
             case.text
         );
-        write_whole(&report, text.as_bytes())?;
+        write_whole(self.tree.storage(), &file("txt"), text.as_bytes())?;
         kept.0 += 1;
         if !case.proof.is_empty() {
-            write_whole(&self.directory.join(format!("{id}.proof")), case.proof)?;
+            // One may have survived a crash that its report did not.
+            self.tree.remove(&file("proof"))?;
+            write_whole(self.tree.storage(), &file("proof"), case.proof)?;
         }
         if kept.1.saturating_add(length) > self.limits.bytes {
-            fs::remove_file(path)?;
+            self.tree.remove(name)?;
         } else {
-            fs::rename(path, self.directory.join(format!("{id}.{}", case.kind.extension())))?;
+            self.tree.storage().replace(name, &file(case.kind.extension()))?;
             kept.1 += length;
         }
-        sync_directory(&self.directory)
+        self.tree.storage().sync(Some(&directory()))
     }
+}
+
+fn directory() -> Name {
+    Name::checked(DIRECTORY.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::storage::Memory;
 
     #[test]
     fn cases_are_kept_once_and_within_limits() {
-        let root = tempfile::tempdir().unwrap();
+        let tree = Tree::new(Arc::new(Memory::new(1 << 20)));
         let version: ModuleVersion = "example.com/m@v1.0.0".parse().unwrap();
         let limits = EvidenceLimits { cases: 3, bytes: 10 };
-        let evidence = Evidence::open(&root.path().join("e"), limits).unwrap();
-        let file = root.path().join("file");
+        let evidence = Evidence::open(&tree, limits).unwrap();
+        let file = Name::parse("file").unwrap();
         for (n, content) in [(1, "12345678"), (1, "12345678"), (2, "12345678"), (3, ""), (4, "")] {
-            fs::write(&file, content).unwrap();
+            write_whole(tree.storage(), &file, content.as_bytes()).unwrap();
             let case = Case {
                 version: &version,
                 kind: FileKind::Zip,
@@ -110,19 +119,33 @@ mod tests {
                 proof: b"proof",
             };
             evidence.keep(&case, &file).unwrap();
-            assert!(!file.exists());
+            assert!(!tree.has(&file).unwrap());
         }
-        let mut names: Vec<_> = fs::read_dir(root.path().join("e"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .map(|name| format!("{}{}", &name[..2], &name[32..]))
-            .collect();
+        let entries = tree.list(Some(&directory())).unwrap();
+        let mut names: Vec<_> =
+            entries.iter().map(|entry| format!("{}{}", &entry.name[..2], &entry.name[32..])).collect();
         names.sort();
         let expected = ["01.proof", "01.txt", "01.zip", "02.proof", "02.txt", "03.proof", "03.txt", "03.zip"];
         assert_eq!(names, expected);
-        let report =
-            fs::read_to_string(root.path().join("e").join(format!("{}.txt", "01".repeat(16)))).unwrap();
+        let report = Name::checked(format!("{DIRECTORY}/{}.txt", "01".repeat(16)));
+        let report = tree.read_up_to(&report, 1000).unwrap().unwrap();
+        let report = String::from_utf8(report.to_vec()).unwrap();
         assert!(report.starts_with("example.com/m@v1.0.0 zip\nsha256 0101") && report.ends_with("\nwhy\n"));
-        assert_eq!(Evidence::open(&root.path().join("e"), limits).unwrap().kept.lock().unwrap().0, 3);
+        assert_eq!(Evidence::open(&tree, limits).unwrap().kept.lock().unwrap().0, 3);
+    }
+
+    #[test]
+    fn a_case_of_which_only_the_proof_survived_is_kept_whole() {
+        let tree = Tree::new(Arc::new(Memory::new(1 << 20)));
+        let version: ModuleVersion = "example.com/m@v1.0.0".parse().unwrap();
+        let evidence = Evidence::open(&tree, EvidenceLimits::default()).unwrap();
+        let [file, proof] = ["file", ".evidence/00000000000000000000000000000000.proof"]
+            .map(|name| Name::parse(name).unwrap());
+        write_whole(tree.storage(), &file, b"zip").unwrap();
+        write_whole(tree.storage(), &proof, b"").unwrap();
+        let case =
+            Case { version: &version, kind: FileKind::Zip, sha256: &[0; 32], text: "", proof: b"proof" };
+        evidence.keep(&case, &file).unwrap();
+        assert_eq!(tree.read_up_to(&proof, 10).unwrap().unwrap(), "proof");
     }
 }

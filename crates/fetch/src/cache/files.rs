@@ -1,6 +1,5 @@
 //! Fetching the files of a version: stage, judge, admit, place, mark.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -147,9 +146,9 @@ impl Shared {
         staged: Complete,
         go_mod: H1,
     ) -> Result<()> {
-        let checked = self.check(version, staged.path()).await?;
+        let checked = self.check(version, staged.name()).await?;
         self.check_again(version, name, checked.h1).await?;
-        let note = recover::Note::write(&staged, version).await?;
+        let note = recover::Note::write(&self.tree, &staged, version).await?;
         if let Err(refusal) = self.admit.admit_zip(version, checked.hashes(go_mod)).await {
             self.keep_evidence(version, FileKind::Zip, staged, &refusal).await;
             return Err(refused(&refusal));
@@ -166,7 +165,7 @@ impl Shared {
         name: &Name,
         (found, go_mod): (check::Found, H1),
     ) -> Result<bool> {
-        let checked = match self.check(version, &self.tree.path(name)).await {
+        let checked = match self.check(version, name).await {
             Err(error) if error.kind() == ErrorKind::Rejected => Err(refusal(error.text())),
             Err(error) => return Err(error),
             Ok(checked) => {
@@ -187,10 +186,10 @@ impl Shared {
     }
 
     /// Checks a zip by Go's rules and hashes its content.
-    async fn check(self: &Arc<Self>, version: &ModuleVersion, path: &Path) -> Result<Checked> {
+    async fn check(self: &Arc<Self>, version: &ModuleVersion, name: &Name) -> Result<Checked> {
         let closed = |_| Error::unavailable("the cache is shut down");
         let _place = self.checks.acquire().await.map_err(closed)?;
-        check::check(version.clone(), path.to_owned()).await
+        check::check(version.clone(), self.tree.clone(), name.clone()).await
     }
 
     /// Refuses a file whose content is not the one that was admitted here once: disks and people change files.
@@ -221,7 +220,7 @@ impl Shared {
     pub(super) async fn place(self: &Arc<Self>, staged: Complete, name: &Name) -> Result<Placed> {
         let name = name.clone();
         let place = move |shared: &Self| {
-            let placed = shared.tree.place(staged.path(), &name)?;
+            let placed = shared.tree.place(staged.name(), &name)?;
             if placed == Placed::New {
                 shared.counters.stored(staged.length());
                 if name.is_zip() {
@@ -243,7 +242,7 @@ impl Shared {
         let name = name.clone();
         let mark = move |shared: &Self| {
             let mark = Mark { owner: shared.options.owner.clone(), h1, sha256, length };
-            shared.tree.write_unsynced(&shared.staging.new_path(), &name.mark(), mark.format().as_bytes())
+            shared.tree.write_unsynced(&shared.staging.new_name(), &name.mark(), mark.format().as_bytes())
         };
         self.on_disk(mark).await
     }
@@ -251,7 +250,7 @@ impl Shared {
     /// The bytes of a file in the tree that is not admitted.
     async fn read_dropped(self: &Arc<Self>, name: &Name, most: u64) -> Result<Option<Bytes>> {
         let name = name.clone();
-        self.on_disk(move |shared| Ok(shared.tree.read_up_to(&name, most)?.map(Bytes::from))).await
+        self.on_disk(move |shared| shared.tree.read_up_to(&name, most)).await
     }
 
     async fn find_dropped_zip(self: &Arc<Self>, name: &Name) -> Result<Option<check::Found>> {
@@ -282,7 +281,7 @@ impl Shared {
         let version = version.clone();
         let keep = move |shared: &Self| {
             let case = Case { version: &version, kind, sha256: &sha256, text: &text, proof: &[] };
-            shared.evidence.keep(&case, &shared.tree.path(&Name::file(&version, kind)))
+            shared.evidence.keep(&case, &Name::file(&version, kind))
         };
         self.on_disk(keep).await
     }
@@ -302,7 +301,7 @@ impl Shared {
         let keep = move |shared: &Self| {
             let case =
                 Case { version: &version, kind, sha256: staged.sha256(), text: &text, proof: &evidence };
-            shared.evidence.keep(&case, staged.path())
+            shared.evidence.keep(&case, staged.name())
         };
         // Already logged by the disk error.
         let _ = self.on_disk(keep).await;

@@ -4,12 +4,9 @@
 //! Nothing of this has a file of its own: when a zip was used last is the time of its mark, and when a version was last
 //! compared with its origin is the time of its `.info`. Both are only hints, and are not synced.
 
-use std::fs::File;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use quipu_module::ModuleVersion;
 use tokio::runtime::Handle;
@@ -38,7 +35,7 @@ impl Shared {
         if kind == FileKind::GoMod {
             return None;
         }
-        let time = |name: &Name| modified(&self.tree.path(name)).ok().map(AtomicU64::new);
+        let time = |name: &Name| self.tree.modified(name).ok().flatten().map(AtomicU64::new);
         let noted = (kind == FileKind::Zip).then(|| time(&Name::file(version, kind).mark())).flatten();
         let checked = time(&Name::file(version, FileKind::Info));
         Some(Arc::new(InUse { version: version.clone(), noted, checked }))
@@ -52,7 +49,7 @@ impl Shared {
         {
             let mark = Name::file(&in_use.version, FileKind::Zip).mark();
             // A lost note makes the zip look less used than it is.
-            let _ = set_modified(&self.tree.path(&mark), now);
+            let _ = self.tree.set_modified(&mark, now);
         }
         let period = self.options.compare.as_secs();
         if let Some(checked) = &in_use.checked
@@ -77,15 +74,4 @@ fn is_due(last: &AtomicU64, now: u64, period: u64) -> bool {
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// When a file was changed, in seconds since 1970.
-pub(super) fn modified(path: &Path) -> io::Result<u64> {
-    let modified = std::fs::metadata(path)?.modified()?;
-    Ok(modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
-}
-
-/// Sets when a file was changed, leaving its content.
-pub(super) fn set_modified(path: &Path, seconds: u64) -> io::Result<()> {
-    File::options().write(true).open(path)?.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))
 }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quipu_module::{ModuleVersion, Query};
@@ -13,13 +12,16 @@ use quipu_module::{ModuleVersion, Query};
 use super::Shared;
 use super::check;
 use super::evidence::Case;
-use super::in_use::{now, set_modified};
-use super::tree::{FileKind, Name, write_whole};
+use super::in_use::now;
+use super::tree::{FileKind, Name, Tree};
 use crate::error::{ErrorKind, Result};
 use crate::info::Info;
 
 /// Most moved tags that are remembered.
 const MAX_MOVED: usize = 1000;
+
+/// Longest file of moved tags that is read, in bytes.
+const MAX_FILE: u64 = 16 << 20;
 
 /// Longest name of a commit that is remembered, in bytes.
 const MAX_COMMIT: usize = 128;
@@ -44,12 +46,9 @@ pub(super) struct MovedTags {
 
 impl MovedTags {
     /// Reads the file; lines that are damaged are dropped.
-    pub(super) fn read(file: &Path) -> io::Result<Self> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
+    pub(super) fn read(tree: &Tree) -> io::Result<Self> {
+        let text = tree.read_up_to(&file(), MAX_FILE)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         let parse = |line: &str| {
             let [version, stored, upstream] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
             Some((version.parse().ok()?, (stored.to_owned(), upstream.to_owned())))
@@ -88,12 +87,11 @@ impl MovedTags {
     }
 
     /// Writes the file anew, by way of `staged`. Blocks.
-    fn write(&self, staged: &Path, file: &Path) -> io::Result<()> {
+    fn write(&self, tree: &Tree, staged: &Name) -> io::Result<()> {
         let known = self.lock();
         let lines =
             known.iter().map(|(version, (stored, upstream))| format!("{version} {stored} {upstream}\n"));
-        write_whole(staged, lines.collect::<String>().as_bytes())?;
-        std::fs::rename(staged, file)
+        tree.write_unsynced(staged, &file(), lines.collect::<String>().as_bytes())
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ModuleVersion, (String, String)>> {
@@ -117,7 +115,7 @@ impl Shared {
         };
         let info = Name::file(&version, FileKind::Info);
         // Only a hint of when it is asked again.
-        let _ = set_modified(&self.tree.path(&info), now());
+        let _ = self.tree.set_modified(&info, now());
         match commit(&upstream) {
             Some(now) if !is_same(&stored, &now) => self.note_moved(&version, (stored, now), &upstream).await,
             Some(_) if self.moved.note(&version, None) => {
@@ -148,18 +146,19 @@ impl Shared {
         let keep = move |shared: &Self| {
             let case =
                 Case { version: &version, kind: FileKind::Info, sha256: &sha256, text: &text, proof: &[] };
-            shared.evidence.keep(&case, staged.path())
+            shared.evidence.keep(&case, staged.name())
         };
         self.on_disk(keep).await?;
         self.write_moved().await
     }
 
     async fn write_moved(self: &Arc<Self>) -> Result<()> {
-        self.on_disk(|shared| {
-            shared.moved.write(&shared.staging.new_path(), &shared.tree.root().join(".moved"))
-        })
-        .await
+        self.on_disk(|shared| shared.moved.write(&shared.tree, &shared.staging.new_name())).await
     }
+}
+
+fn file() -> Name {
+    Name::checked(".moved".to_owned())
 }
 
 /// The commit that a version was made from.
@@ -178,20 +177,23 @@ fn is_same(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::Memory;
 
     #[test]
     fn what_moved_survives_a_restart_and_damage_does_not_matter() {
-        let root = tempfile::tempdir().unwrap();
-        let (staged, file) = (root.path().join("staged"), root.path().join("moved"));
+        let tree = Tree::new(Arc::new(Memory::new(1 << 20)));
+        let staged = Name::parse("staged").unwrap();
         let version: ModuleVersion = "example.com/m@v1.0.0".parse().unwrap();
-        let moved = MovedTags::read(&file).unwrap();
+        let moved = MovedTags::read(&tree).unwrap();
         let commits = |new: &str| Some(("aaaa".to_owned(), new.to_owned()));
         assert!(moved.note(&version, commits("bbbb")));
         assert!(!moved.note(&version, commits("bbbb")));
         assert!(moved.note(&version, commits("cccc")));
-        moved.write(&staged, &file).unwrap();
-        std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "damage\nx@v1 a b c\n").unwrap();
-        let again = MovedTags::read(&file).unwrap();
+        moved.write(&tree, &staged).unwrap();
+        let text = tree.read_up_to(&file(), 1000).unwrap().unwrap();
+        let damaged = [&text[..], b"damage\nx@v1 a b c\n\xff\n"].concat();
+        tree.write_unsynced(&staged, &file(), &damaged).unwrap();
+        let again = MovedTags::read(&tree).unwrap();
         assert_eq!(again.all(), moved.all());
         assert_eq!(again.all()[0].upstream, "cccc");
         assert!(again.note(&version, None) && !again.note(&version, None));

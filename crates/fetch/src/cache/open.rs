@@ -1,7 +1,6 @@
 //! Opening what is stored: the hot path.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use super::tree::{FileKind, Name};
 use crate::error::Result;
 use crate::info::Info;
 use crate::staged::{blocking, disk_error};
+use crate::storage::Stored;
 
 /// Files up to this many bytes are kept in memory as a whole.
 const SMALL: u64 = 256 << 10;
@@ -26,22 +26,13 @@ const MAX_MARK: u64 = 4 << 10;
 #[derive(Debug)]
 pub struct CachedFile {
     /// Its content.
-    pub body: CachedBody,
+    pub body: Stored,
     /// Its length in bytes.
     pub length: u64,
     /// A strong validator made from the SHA-256 of the bytes, with its quotes; the same in every copy of the file.
     pub etag: Arc<str>,
     /// Its go.sum hash; none for `.info`.
     pub h1: Option<H1>,
-}
-
-/// The content of a [`CachedFile`].
-#[derive(Debug)]
-pub enum CachedBody {
-    /// All of it, shared.
-    Bytes(Bytes),
-    /// A file of its own, opened for reading and at its beginning.
-    File(File),
 }
 
 impl CachedFile {
@@ -51,15 +42,8 @@ impl CachedFile {
     /// The disk fails.
     pub async fn bytes(self) -> Result<Bytes> {
         match self.body {
-            CachedBody::Bytes(bytes) => Ok(bytes),
-            CachedBody::File(mut file) => {
-                let read = move || {
-                    let mut bytes = Vec::new();
-                    file.read_to_end(&mut bytes)?;
-                    Ok(bytes.into())
-                };
-                blocking(read).await
-            }
+            Stored::Bytes(bytes) => Ok(bytes),
+            file @ Stored::File(_) => blocking(|| file.read()).await,
         }
     }
 }
@@ -77,12 +61,12 @@ pub(super) struct Known {
 }
 
 impl Known {
-    fn of_bytes(bytes: Vec<u8>, h1: Option<H1>) -> Self {
+    fn of_bytes(bytes: Bytes, h1: Option<H1>) -> Self {
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
-        Self { length: bytes.len() as u64, etag: etag(&sha256), h1, bytes: Some(bytes.into()), in_use: None }
+        Self { length: bytes.len() as u64, etag: etag(&sha256), h1, bytes: Some(bytes), in_use: None }
     }
 
-    fn with(&self, body: CachedBody) -> CachedFile {
+    fn with(&self, body: Stored) -> CachedFile {
         CachedFile { body, length: self.length, etag: self.etag.clone(), h1: self.h1 }
     }
 }
@@ -95,7 +79,7 @@ impl Shared {
         if let Some(in_use) = &known.in_use {
             self.touch(in_use);
         }
-        Some(known.with(CachedBody::Bytes(bytes)))
+        Some(known.with(Stored::Bytes(bytes)))
     }
 
     /// The file, if it is stored and admitted.
@@ -111,10 +95,10 @@ impl Shared {
                 self.touch(in_use);
             }
             if let Some(bytes) = &known.bytes {
-                return Ok(Some(known.with(CachedBody::Bytes(bytes.clone()))));
+                return Ok(Some(known.with(Stored::Bytes(bytes.clone()))));
             }
             if let Some(file) = self.reopen(&name, known).map_err(|error| disk_error(&error))? {
-                return Ok(Some(known.with(CachedBody::File(file))));
+                return Ok(Some(known.with(file)));
             }
             self.known.remove(name.as_str());
         }
@@ -122,9 +106,9 @@ impl Shared {
     }
 
     /// Opens a big file whose facts are known, unless it is not that file any more.
-    fn reopen(&self, name: &Name, known: &Known) -> io::Result<Option<File>> {
+    fn reopen(&self, name: &Name, known: &Known) -> io::Result<Option<Stored>> {
         let Some(file) = self.tree.open(name)? else { return Ok(None) };
-        Ok((file.metadata()?.len() == known.length).then_some(file))
+        Ok((file.length()? == known.length).then_some(file))
     }
 
     /// Opens a file of which nothing is known yet.
@@ -135,11 +119,11 @@ impl Shared {
         name: &Name,
     ) -> io::Result<Option<CachedFile>> {
         let Some(mut file) = self.tree.open(name)? else { return Ok(None) };
-        let length = file.metadata()?.len();
+        let length = file.length()?;
         let known = match kind {
             FileKind::Info if length > Info::MAX_BYTES as u64 => None,
             FileKind::Info => {
-                let bytes = read_exactly(&mut file, length)?;
+                let bytes = file.read_exactly(length)?;
                 is_info_of(version, &bytes).then(|| Known::of_bytes(bytes, None))
             }
             FileKind::GoMod | FileKind::Zip => self.load_marked(&mut file, length, name)?,
@@ -150,7 +134,7 @@ impl Shared {
                 self.touch(in_use);
             }
             let size = known.bytes.as_ref().map_or(0, Bytes::len);
-            let body = known.bytes.clone().map_or(CachedBody::File(file), CachedBody::Bytes);
+            let body = known.bytes.clone().map_or(file, Stored::Bytes);
             let found = known.with(body);
             self.known.insert(&name.key(), known, size);
             found
@@ -164,7 +148,7 @@ impl Shared {
     }
 
     /// What the mark says of the file, if it has one that belongs to it. Small files are compared byte by byte.
-    fn load_marked(&self, file: &mut File, length: u64, name: &Name) -> io::Result<Option<Known>> {
+    fn load_marked(&self, file: &mut Stored, length: u64, name: &Name) -> io::Result<Option<Known>> {
         let Some(mark) = self.read_mark(&name.mark())?.filter(|mark| mark.length == length) else {
             return Ok(None);
         };
@@ -177,7 +161,7 @@ impl Shared {
                 in_use: None,
             }));
         }
-        let known = Known::of_bytes(read_exactly(file, length)?, Some(mark.h1));
+        let known = Known::of_bytes(file.read_exactly(length)?, Some(mark.h1));
         Ok((known.etag == etag(&mark.sha256)).then_some(known))
     }
 }
@@ -189,10 +173,4 @@ pub(super) fn is_info_of(version: &ModuleVersion, bytes: &[u8]) -> bool {
 
 fn etag(sha256: &[u8; 32]) -> Arc<str> {
     format!("\"{}\"", hex(&sha256[..16])).into()
-}
-
-fn read_exactly(file: &mut File, length: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact(&mut bytes)?;
-    Ok(bytes)
 }

@@ -5,8 +5,6 @@
 //! that this is the only copy. Paths that may be published are never asked of any upstream, whatever is missing here: who
 //! could make the same path public elsewhere would otherwise choose what is built.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -64,8 +62,7 @@ impl Cache {
     /// # Errors
     /// The disk fails.
     pub fn is_only_copy(&self, version: &ModuleVersion) -> Result<bool> {
-        let mark = self.shared.tree.open(&Name::published(version)).map_err(|error| disk_error(&error))?;
-        Ok(mark.is_some())
+        self.shared.tree.has(&Name::published(version)).map_err(|error| disk_error(&error))
     }
 
     /// A place to write a zip to that is to be published.
@@ -120,7 +117,7 @@ impl Shared {
         if let Some(there) = self.open(version, FileKind::Zip)?.and_then(|file| file.h1) {
             agree(version, there, hashes.zip)?;
         }
-        let note = Note::write_published(&zip, version, time).await?;
+        let note = Note::write_published(&self.tree, &zip, (version, time)).await?;
         let recorded = self.admit.record(version, hashes).await;
         let recorded = recorded.map_err(|refusal| PublishError::Failed(refused(&refusal)))?;
         agree(version, recorded.zip, hashes.zip)?;
@@ -138,10 +135,10 @@ impl Shared {
     ) -> std::result::Result<(Hashes, Bytes), PublishError> {
         let closed = |_| Error::unavailable("the cache is shut down");
         let _place = self.checks.acquire().await.map_err(closed)?;
-        let (version, path) = (version.clone(), zip.path().to_owned());
+        let (version, tree, name) = (version.clone(), self.tree.clone(), zip.name().clone());
         let work = move || {
-            let file = File::open(path).map_err(|error| disk_error(&error))?;
-            let report = check_publish(&version, BufReader::with_capacity(128 << 10, file));
+            let file = tree.open_there(&name).map_err(|error| disk_error(&error))?;
+            let report = check_publish(&version, file.reader());
             let report = report.map_err(|error| match error.kind() {
                 ModuleErrorKind::Malformed => PublishError::Broken(error.to_string()),
                 _ => PublishError::Failed(disk_error(&std::io::Error::other(error))),
@@ -168,7 +165,7 @@ impl Shared {
         let _ = self.place(info, &Name::file(version, FileKind::Info)).await?;
         let only_copy = self.staging.write(format!("quipu-published 1\n{}\n", hashes.zip).into()).await?;
         let name = Name::published(version);
-        self.on_disk(move |shared| shared.tree.replace(only_copy.path(), &name)).await?;
+        self.on_disk(move |shared| shared.tree.replace(only_copy.name(), &name)).await?;
         self.settle_ours(zip, &Name::file(version, FileKind::Zip), hashes.zip).await?;
         for kind in [FileKind::Info, FileKind::GoMod, FileKind::Zip] {
             self.absent.remove(Name::file(version, kind).as_str());
@@ -179,7 +176,7 @@ impl Shared {
     /// Places and marks a file that the log vouches for. Another one at its place that nobody admitted gives way.
     async fn settle_ours(self: &Arc<Self>, staged: Complete, name: &Name, h1: H1) -> Result<()> {
         let (sha256, length) = (*staged.sha256(), staged.length());
-        let (at, to) = (staged.path().to_owned(), name.clone());
+        let (at, to) = (staged.name().clone(), name.clone());
         let place = move |shared: &Self| match shared.tree.place(&at, &to)? {
             Placed::New => Ok(()),
             Placed::Existed => shared.tree.replace(&at, &to),

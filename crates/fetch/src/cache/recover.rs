@@ -4,9 +4,7 @@
 //! log already, so the file is worth keeping. It goes the same way again: checked, admitted, placed. Everything else that
 //! lies in staging was incomplete or can be fetched again, and goes.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::{Arc, PoisonError};
 
 use quipu_module::ModuleVersion;
@@ -15,15 +13,24 @@ use super::Shared;
 use super::check;
 use super::mark::{hex, unhex};
 use super::publish::PublishError;
-use super::tree::{FileKind, Name, sync_directory};
+use super::tree::{FileKind, Name, Tree, write_whole};
 use crate::error::{Error, ErrorKind, Result};
-use crate::staged::{Complete, blocking};
+use crate::staged::{Complete, PART, blocking};
+
+/// The directory of staged files.
+pub(super) const STAGING: &str = ".staging";
 
 /// The extension of notes.
 const NOTE: &str = "for";
 
+/// Longest note that is read, in bytes.
+const MAX_NOTE: u64 = 64 << 10;
+
 /// The note beside a staged zip, removed when dropped.
-pub(super) struct Note(PathBuf);
+pub(super) struct Note {
+    tree: Tree,
+    name: Name,
+}
 
 /// What a note says of the zip beside it.
 struct Said {
@@ -35,32 +42,35 @@ struct Said {
 
 impl Note {
     /// Says what `staged` is. Not synced: after a power cut the zip is fetched again instead.
-    pub(super) async fn write(staged: &Complete, version: &ModuleVersion) -> Result<Self> {
-        let note = Self(staged.path().with_extension(NOTE));
+    pub(super) async fn write(tree: &Tree, staged: &Complete, version: &ModuleVersion) -> Result<Self> {
+        let note = Self { tree: tree.clone(), name: beside(staged.name(), NOTE) };
         let text = format!("{version}\n{}\n", hex(staged.sha256()));
-        blocking(move || fs::write(&note.0, text).map(|()| note)).await
+        blocking(move || write_whole(note.tree.storage(), &note.name, text.as_bytes()).map(|()| note)).await
     }
 
-    /// Says that `staged` is to be published at `time`. Synced: it can be had nowhere again.
+    /// Says that `staged` is to be published at a time. Synced: it can be had nowhere again.
     pub(super) async fn write_published(
+        tree: &Tree,
         staged: &Complete,
-        version: &ModuleVersion,
-        time: &str,
+        (version, time): (&ModuleVersion, &str),
     ) -> Result<Self> {
-        let note = Self(staged.path().with_extension(NOTE));
+        let note = Self { tree: tree.clone(), name: beside(staged.name(), NOTE) };
         let text = format!("{version}\n{}\n{time}\n", hex(staged.sha256()));
         let write = move || {
-            let mut file = fs::File::create(&note.0)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            sync_directory(note.0.parent().unwrap_or(Path::new(".")))?;
+            let storage = note.tree.storage();
+            let mut file = storage.create(&note.name)?;
+            file.write(text.as_bytes())?;
+            file.sync()?;
+            file.finish()?;
+            storage.sync(note.name.directory().as_ref())?;
             Ok(note)
         };
         blocking(write).await
     }
 
-    fn read(path: &Path) -> Option<Said> {
-        let text = fs::read_to_string(path).ok()?;
+    fn read(tree: &Tree, name: &Name) -> Option<Said> {
+        let text = tree.read_up_to(name, MAX_NOTE).ok()??;
+        let text = std::str::from_utf8(&text).ok()?;
         let (version, sha256, published) = match text.split('\n').collect::<Vec<_>>()[..] {
             [version, sha256, ""] => (version, sha256, None),
             [version, sha256, time, ""] => (version, sha256, Some(time.to_owned())),
@@ -73,20 +83,26 @@ impl Note {
 impl Drop for Note {
     fn drop(&mut self) {
         // One that stays is found without its zip at the next start.
-        let _ = fs::remove_file(&self.0);
+        let _ = self.tree.remove(&self.name);
     }
 }
 
-/// Removes from `staging` what is not worth keeping; returns the notes of what is.
-pub(super) fn sort_out(staging: &Path) -> io::Result<Vec<PathBuf>> {
+/// The name with another extension.
+fn beside(name: &Name, extension: &str) -> Name {
+    let stem = name.as_str().rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+    Name::checked(format!("{stem}.{extension}"))
+}
+
+/// Removes from staging what is not worth keeping; returns the notes of what is.
+pub(super) fn sort_out(tree: &Tree) -> io::Result<Vec<Name>> {
     let mut kept = Vec::new();
-    for entry in fs::read_dir(staging)? {
-        let path = entry?.path();
-        let is_note = path.extension().is_some_and(|extension| extension == NOTE);
-        if is_note && path.with_extension("part").exists() && Note::read(&path).is_some() {
-            kept.push(path);
-        } else if is_note || !path.with_extension(NOTE).exists() {
-            fs::remove_file(path)?;
+    for entry in tree.list(Name::parse(STAGING).as_ref())? {
+        let name = Name::checked(format!("{STAGING}/{}", entry.name));
+        let is_note = entry.name.rsplit_once('.').is_some_and(|(_, extension)| extension == NOTE);
+        if is_note && tree.has(&beside(&name, PART))? && Note::read(tree, &name).is_some() {
+            kept.push(name);
+        } else if is_note || !tree.has(&beside(&name, NOTE))? {
+            tree.remove(&name)?;
         }
     }
     Ok(kept)
@@ -106,26 +122,25 @@ impl Shared {
     }
 
     /// Sends the zip on its way again. Where that cannot be decided now it stays for the next start.
-    async fn finish_leftover(self: &Arc<Self>, note: &Path) -> Result<()> {
-        let again = self.staging.new_path();
-        let (path, link) = (note.to_owned(), again.clone());
-        let find = move || {
-            fs::hard_link(path.with_extension("part"), &link)?;
-            Ok((Note::read(&path), check::find(fs::File::open(&link)?)?))
+    async fn finish_leftover(self: &Arc<Self>, note: &Name) -> Result<()> {
+        let again = self.staging.new_name();
+        let (note, part) = (note.clone(), beside(note, PART));
+        let (said, staged, link) = (note.clone(), part.clone(), again.clone());
+        let find = move |shared: &Self| {
+            shared.tree.storage().link(&staged, &link)?;
+            Ok((Note::read(&shared.tree, &said), check::find(shared.tree.open_there(&link)?)?))
         };
-        let (noted, found) = blocking(find).await?;
-        let staged = Complete::found(again, found.length, found.sha256);
+        let (noted, found) = self.on_disk(find).await?;
+        let staged = self.staging.found(again, found.length, found.sha256);
         let result = match noted {
             Some(said) if said.sha256 == found.sha256 => self.finish_noted(&said, staged).await,
             _ => Err(Error::rejected("the staged zip is incomplete")),
         };
         let undecided = |error: &Error| matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
         if !result.as_ref().is_err_and(undecided) {
-            let note = note.to_owned();
-            blocking(move || {
-                fs::remove_file(note.with_extension("part")).and_then(|()| fs::remove_file(note))
-            })
-            .await?;
+            let clear =
+                move |shared: &Self| shared.tree.remove(&part).and_then(|()| shared.tree.remove(&note));
+            self.on_disk(clear).await?;
         }
         result
     }

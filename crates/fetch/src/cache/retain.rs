@@ -7,16 +7,14 @@
 //! it is removed reads on.
 
 use std::collections::BinaryHeap;
-use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use quipu_module::{ModuleVersion, Query, Version};
+use quipu_module::{ModulePath, ModuleVersion, Query, Version};
 
 use super::Shared;
-use super::in_use::{modified, now};
+use super::in_use::now;
 use super::survey::Modules;
 use super::tree::{FileKind, Name};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,16 +53,17 @@ struct Candidate {
 
 impl Shared {
     /// Bytes of the zips of a module, and those of them that this cache has admitted and may remove.
-    fn zips(&self, versions: &Path, mut found: impl FnMut(Version, u64, Option<u64>)) {
-        for entry in fs::read_dir(versions).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let version = name.to_str().and_then(|name| name.strip_suffix(".zip"));
-            let Some(version) = version.and_then(|name| Version::unescape(name).ok()) else { continue };
-            let length = entry.metadata().map_or(0, |metadata| metadata.len());
-            let beside = |extension: &str| entry.path().with_extension(extension);
-            let only_copy = beside("published").exists() || beside("kept").exists();
-            let used = (!only_copy).then(|| modified(&beside("zip.ok")).ok()).flatten();
-            found(version, length, used);
+    fn zips(&self, path: &ModulePath, mut found: impl FnMut(ModuleVersion, u64, Option<u64>)) {
+        for entry in self.tree.list(Some(&Name::versions(path))).unwrap_or_default() {
+            let version = entry.name.strip_suffix(".zip").and_then(|name| Version::unescape(name).ok());
+            let version = version.and_then(|version| ModuleVersion::new(path.clone(), version).ok());
+            let Some(version) = version else { continue };
+            let zip = Name::file(&version, FileKind::Zip);
+            let facts = |name: &Name| self.tree.inspect(name).ok().flatten();
+            let only_copy =
+                [Name::published(&version), Name::kept(&version)].iter().any(|it| facts(it).is_some());
+            let used = (!only_copy).then(|| facts(&zip.mark())).flatten().map(|facts| facts.modified);
+            found(version, facts(&zip).map_or(0, |facts| facts.length), used);
         }
     }
 
@@ -72,11 +71,10 @@ impl Shared {
     fn candidates(&self) -> io::Result<(u64, Vec<Candidate>)> {
         let (mut all, mut heap) = (0u64, BinaryHeap::new());
         let latest = now().saturating_sub(MIN_AGE);
-        for (path, versions) in Modules::below(self.tree.root()) {
-            self.zips(&versions, |version, length, used| {
+        for path in Modules::of(&self.tree) {
+            self.zips(&path, |version, length, used| {
                 all = all.saturating_add(length);
-                let version = ModuleVersion::new(path.clone(), version);
-                if let (Some(used), Ok(version)) = (used.filter(|used| *used < latest), version) {
+                if let Some(used) = used.filter(|used| *used < latest) {
                     heap.push(Candidate { used, version, length });
                     if heap.len() > MAX_CANDIDATES {
                         heap.pop();
@@ -88,9 +86,9 @@ impl Shared {
     }
 
     /// Bytes of the zips of one module.
-    pub(super) fn bytes_of(&self, versions: &Path) -> u64 {
+    pub(super) fn bytes_of(&self, path: &ModulePath) -> u64 {
         let mut bytes = 0u64;
-        self.zips(versions, |_, length, _| bytes = bytes.saturating_add(length));
+        self.zips(path, |_, length, _| bytes = bytes.saturating_add(length));
         bytes
     }
 
@@ -141,8 +139,8 @@ impl Shared {
 
     async fn evict(self: &Arc<Self>, candidate: &Candidate) -> Result<()> {
         let name = Name::file(&candidate.version, FileKind::Zip);
-        let file = self.tree.path(&name);
-        self.on_disk(move |_| fs::remove_file(file)).await?;
+        let file = name.clone();
+        self.on_disk(move |shared| shared.tree.remove(&file)).await?;
         self.known.remove(name.as_str());
         self.counters.evicted(candidate.length);
         tracing::debug!(version = %candidate.version, bytes = candidate.length, "removed to make room");
@@ -153,12 +151,12 @@ impl Shared {
     pub(super) async fn keep(self: &Arc<Self>, version: &ModuleVersion, why: &str) -> Result<()> {
         let name = Name::kept(version);
         let there = name.clone();
-        if self.on_disk(move |shared| Ok(shared.tree.open(&there)?.is_some())).await? {
+        if self.on_disk(move |shared| shared.tree.has(&there)).await? {
             return Ok(());
         }
         tracing::warn!(%version, why, "from now on this is the only copy: it is kept");
         let staged = self.staging.write(format!("quipu-kept 1\n{why}\n").into()).await?;
-        self.on_disk(move |shared| shared.tree.replace(staged.path(), &name)).await
+        self.on_disk(move |shared| shared.tree.replace(staged.name(), &name)).await
     }
 
     /// Refuses a zip that was here before with another content.

@@ -1,4 +1,4 @@
-//! Room on the volume of the cache.
+//! Room in the storage of the cache.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::staged::disk_error;
 /// How much room a cache has, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheRoom {
-    /// What an unprivileged process may still write to the volume.
+    /// What may still be written: to the volume of a directory, by an unprivileged process.
     pub free: u64,
     /// What must be free for anything new to be fetched: [`CacheOptions::disk_floor`](super::CacheOptions::disk_floor).
     pub floor: u64,
@@ -26,9 +26,7 @@ impl CacheRoom {
 
 impl Shared {
     pub(super) fn room(&self) -> io::Result<CacheRoom> {
-        let volume = rustix::fs::statvfs(self.tree.root())?;
-        let free = volume.f_bavail.saturating_mul(volume.f_frsize);
-        Ok(CacheRoom { free, floor: self.options.disk_floor })
+        Ok(CacheRoom { free: self.tree.storage().free()?, floor: self.options.disk_floor })
     }
 
     /// Refuses what cannot or should not be stored now.

@@ -95,7 +95,7 @@ impl Served {
         let mut zip = staging.create(1 << 20).await.unwrap();
         command.zip(&version, &mut zip).await.unwrap();
         let zip = zip.finish().await.unwrap();
-        check_zip(&version, std::fs::File::open(zip.path()).unwrap()).unwrap();
+        check_zip(&version, zip.open().unwrap()).unwrap();
     }
 
     /// Nobody was asked but the path's own host and the repository's.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::support::modules::{Module, zip};
 use crate::support::server::{Reply, Server};
 use crate::support::{self, Judge, cache, own, path, query, tree, version};
-use quipu_fetch::{Cache, CacheOptions, CachedBody, ErrorKind, FileKind, Upstream as _};
+use quipu_fetch::storage::Stored;
+use quipu_fetch::{Cache, CacheOptions, ErrorKind, FileKind, Upstream as _};
 
 const KINDS: [FileKind; 3] = [FileKind::Info, FileKind::GoMod, FileKind::Zip];
 
@@ -58,7 +59,7 @@ async fn opened_files_say_what_they_are() {
         for module in [&small, &big] {
             let file = cache.file(&module.version, FileKind::Zip).await.unwrap();
             assert_eq!((file.length, file.h1), (module.zip.len() as u64, Some(module.zip_h1())));
-            assert_eq!(matches!(file.body, CachedBody::File(_)), module.zip.len() > 256 << 10);
+            assert_eq!(matches!(file.body, Stored::File(_)), module.zip.len() > 256 << 10);
             etags.push(file.etag.to_string());
             assert_eq!(file.bytes().await.unwrap(), module.zip);
         }

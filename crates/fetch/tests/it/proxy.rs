@@ -7,7 +7,7 @@ use quipu_module::{Patterns, Version};
 
 use crate::support::modules::Module;
 use crate::support::server::{Reply, Server};
-use crate::support::{chain, chain_with, client, path, query, version};
+use crate::support::{chain, chain_with, client, path, query, read, version};
 
 #[tokio::test]
 async fn queries_are_resolved_and_encoded() {
@@ -95,7 +95,7 @@ async fn lists_of_servers_fall_back_as_goproxy_says() {
     let staging = Staging::new(directory.path()).unwrap();
     let mut zip = staging.create(1 << 20).await.unwrap();
     chain(&format!("{}|{}", first.url, second.url), &client).zip(&module.version, &mut zip).await.unwrap();
-    assert_eq!(std::fs::read(zip.finish().await.unwrap().path()).unwrap(), module.zip);
+    assert_eq!(read(&zip.finish().await.unwrap()), module.zip);
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn trees_on_disk_are_proxies() {
     let staging = Staging::new(&directory.path().join(".staging")).unwrap();
     let mut zip = staging.create(2 << 20).await.unwrap();
     chain.zip(&module.version, &mut zip).await.unwrap();
-    assert_eq!(std::fs::read(zip.finish().await.unwrap().path()).unwrap(), module.zip);
+    assert_eq!(read(&zip.finish().await.unwrap()), module.zip);
     for error in [
         chain.latest(&path("example.com/M")).await.unwrap_err(),
         chain.list(&path("example.com")).await.unwrap_err(),

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use quipu_fetch::{
-    Admit, BoxFuture, Cache, CacheOptions, CachedBody, Error, Evicted, FileKind, Hashes, Refusal,
-};
+use quipu_fetch::storage::Stored;
+use quipu_fetch::{Admit, BoxFuture, Cache, CacheOptions, Error, Evicted, FileKind, Hashes, Refusal};
 use quipu_module::{H1, ModuleVersion};
 
 use crate::support::modules::Module;
@@ -160,7 +159,7 @@ async fn readers_of_what_goes_read_on() {
     used(root.path(), &module, 2);
     let open = cache.open(&module.version, FileKind::Zip).unwrap().unwrap();
     used(root.path(), &module, 2);
-    let CachedBody::File(mut file) = open.body else { panic!("a big file is read from the disk") };
+    let Stored::File(mut file) = open.body else { panic!("a big file is read from the disk") };
     let mut start = vec![0; 1000];
     file.read_exact(&mut start).unwrap();
     assert_eq!(cache.make_room().await.unwrap().files, 1);

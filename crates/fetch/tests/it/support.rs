@@ -5,13 +5,14 @@ pub(crate) mod scripted;
 pub(crate) mod server;
 
 use std::collections::HashSet;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use quipu_fetch::{
-    Admit, Base, BoxFuture, Cache, CacheOptions, Chain, Client, ClientOptions, Egress, Hashes, Named,
-    Observe, Policy, Refusal,
+    Admit, Base, BoxFuture, Cache, CacheOptions, Chain, Client, ClientOptions, Complete, Egress, Hashes,
+    Named, Observe, Policy, Refusal,
 };
 use quipu_module::{H1, ModulePath, ModuleVersion, Patterns, ProxyList, Query};
 
@@ -151,6 +152,13 @@ impl Admit for Judge {
         }
         self.judge(format!("zip {version}"), hashes.zip)
     }
+}
+
+/// The bytes of a staged file.
+pub(crate) fn read(staged: &Complete) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    staged.open().unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 /// Every file below `root`, relative, sorted, without the cache's own directories.

@@ -1,7 +1,6 @@
 //! Two repositories, and what the `go` command made of them where GOPROXY was `direct`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 use quipu_fetch::{Info, MAX_ZIP, Place, Resolver, Result, Snapshot, Staging, Tree, write_zip};
@@ -168,9 +167,9 @@ pub(crate) async fn pack<T: Tree>(
     let mut staged = Staging::new(&staging).unwrap().create(MAX_ZIP).await?;
     write_zip(repository, &contents, &mut staged).await?;
     let zip = staged.finish().await?;
-    let report = check_zip(&contents.version, File::open(zip.path()).unwrap()).unwrap();
+    let report = check_zip(&contents.version, zip.open().unwrap()).unwrap();
     let prefix = format!("{}/", contents.version);
-    let files = list_zip(File::open(zip.path()).unwrap()).unwrap().into_iter().map(|file| {
+    let files = list_zip(zip.open().unwrap()).unwrap().into_iter().map(|file| {
         let name = String::from_utf8(file.name).unwrap();
         let digits: String = file.hash.iter().map(|byte| format!("{byte:02x}")).collect();
         (name.strip_prefix(&prefix).unwrap().to_owned(), digits)
