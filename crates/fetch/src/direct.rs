@@ -1,5 +1,6 @@
 //! Modules straight from where they are developed: what `direct` means in GOPROXY.
 
+mod known;
 mod map;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::proxy::Proxy;
 use crate::staged::Staged;
 use crate::upstream::{BoxFuture, Upstream};
 use crate::vcs::{History as _, Place, Resolver, write_zip};
+use known::Known;
 
 pub use map::RepositoryMap;
 
@@ -42,6 +44,7 @@ pub struct DirectParts {
 /// Modules from the repositories that their paths lead to, as the `go` command fetches them where GOPROXY is `direct`.
 pub struct Direct {
     parts: DirectParts,
+    known: Known,
 }
 
 /// Where a module is developed. Prints for people.
@@ -78,7 +81,7 @@ enum Home {
 impl Direct {
     /// Puts it together.
     pub fn new(parts: DirectParts) -> Self {
-        Self { parts }
+        Self { parts, known: Known::default() }
     }
 
     /// Where the module `path` is developed. Whether there is such a module is not known yet.
@@ -132,6 +135,7 @@ impl Direct {
         match at.vcs {
             Vcs::Git => {
                 let place = Place::git(path.clone(), &at.root, &at.subdir, &at.url)?;
+                self.known.note(path, &at.url);
                 Ok(Home::Git { repository: self.repository(path, &at.url)?, place })
             }
             Vcs::Mod => {
@@ -204,13 +208,14 @@ fn settled<T>(answer: Result<T>) -> Result<T> {
 }
 
 impl Upstream for Direct {
-    /// References of repositories that were found rather than named are forgotten by themselves within seconds.
+    /// Also the references of the repository that the path led to lately, and those of one whose address is the path: other
+    /// modules may have led to that.
     fn forget(&self, path: &ModulePath) {
         self.parts.discovery.forget(path);
-        if let Some((_, url)) = self.parts.map.find(path)
-            && let Ok(repository) = self.repository(path, &url)
-        {
-            repository.refresh();
+        for (path, url) in self.known.about(path) {
+            if let Ok(repository) = self.repository(&path, &url) {
+                repository.refresh();
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! One remote repository and its cached copy: what is fetched when, and in what state the copy is.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub(super) struct Shared {
     copy: Arc<RwLock<Copy>>,
     /// Held for a look or a change, never while waiting.
     listed: Mutex<Option<(Instant, Arc<Refs>)>>,
+    /// How often they were forgotten.
+    news: AtomicU64,
     /// The references all of whose commits are known to be in the copy. As `listed`.
     whole: Mutex<Option<Arc<Refs>>>,
     /// Set when git failed where it never should.
@@ -116,6 +118,7 @@ impl Shared {
             fresh,
             copy: Arc::new(RwLock::new(Copy::Unknown)),
             listed: Mutex::default(),
+            news: AtomicU64::new(0),
             whole: Mutex::default(),
             suspect: AtomicBool::new(false),
             listings: Flights::new(MAX_FLIGHTS),
@@ -131,12 +134,15 @@ impl Shared {
         {
             return Ok(refs.clone());
         }
-        let shared = self.clone();
-        self.listings.join("refs", move || async move { shared.list().await }).await
+        // A listing that began before they were forgotten is not for those who ask afterwards.
+        let (shared, news) = (self.clone(), self.news.load(Ordering::SeqCst));
+        self.listings.join(&news.to_string(), move || async move { shared.list(news).await }).await
     }
 
     pub(super) fn forget(&self) {
-        *lock(&self.listed) = None;
+        let mut listed = lock(&self.listed);
+        self.news.fetch_add(1, Ordering::SeqCst);
+        *listed = None;
     }
 
     /// Whether `want` is in the copy.
@@ -218,7 +224,8 @@ impl Shared {
         true
     }
 
-    async fn list(&self) -> Result<Arc<Refs>> {
+    /// Lists the references, and remembers them unless they were forgotten since this count of `news`.
+    async fn list(&self, news: u64) -> Result<Arc<Refs>> {
         let started = Instant::now();
         let refs = self.network.list(&self.remote).await?;
         let mut listed = lock(&self.listed);
@@ -227,7 +234,9 @@ impl Shared {
             Some(whole) if **whole == refs => whole.clone(),
             _ => Arc::new(refs),
         };
-        *listed = Some((started, refs.clone()));
+        if self.news.load(Ordering::SeqCst) == news {
+            *listed = Some((started, refs.clone()));
+        }
         Ok(refs)
     }
 

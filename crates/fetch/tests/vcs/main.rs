@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod corpus;
+mod direct;
 mod faults;
 mod fenced;
 mod large;

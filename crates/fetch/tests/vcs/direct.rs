@@ -1,0 +1,81 @@
+//! Modules from repositories that were found, not named: what is remembered of them, and for how long.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quipu_fetch::{
+    Client, ClientOptions, Direct, DirectParts, Discovery, DiscoveryRules, GitOptions, History as _, Named,
+    Repositories, RepositoryMap, Upstream as _, Url,
+};
+use quipu_module::{ModulePath, Patterns, Version};
+
+use crate::served::{MAIN, commit, tag};
+use crate::site::{Instead, Site};
+
+/// Direct from `site`, where example.com says that example.com/m is the repository `r`; what is listed is remembered for long.
+async fn direct(site: &Site, root: &std::path::Path) -> Direct {
+    let page = format!("<meta name=\"go-import\" content=\"example.com/m git {}/r\">", site.url);
+    let page = Instead::answer("200 OK", "Content-Type: text/html\r\n", &page);
+    site.script(move |seen| seen.target.contains("go-get=1").then(|| page.clone()));
+    let authority = |url: &str| Url::parse(url).unwrap().authority().clone();
+    let port: u16 = site.url.rsplit_once(':').unwrap().1.parse().unwrap();
+    let mut named = Named::default();
+    named.insert_at(authority("http://example.com"), SocketAddr::from(([127, 0, 0, 1], port)));
+    // Nobody listens there: the go command, too, then tries without encryption where GOINSECURE says so.
+    named.insert_at(authority("https://example.com"), SocketAddr::from(([127, 0, 0, 1], 1)));
+    let client = Client::new(ClientOptions { named, ..ClientOptions::default() }).unwrap();
+    let all = Patterns::new("*");
+    let rules = DiscoveryRules { within: all.clone(), insecure: all.clone(), ..DiscoveryRules::default() };
+    let options = GitOptions { fresh: Duration::from_secs(3600), ..site.options() };
+    Direct::new(DirectParts {
+        map: RepositoryMap::default(),
+        discovery: Arc::new(Discovery::new(client.clone(), rules)),
+        insecure: all.clone(),
+        git: vec![(all, Repositories::open(root, options).await.unwrap())],
+        client,
+        command: None,
+    })
+}
+
+async fn versions(direct: &Direct, path: &ModulePath) -> Vec<String> {
+    direct.list(path).await.unwrap().iter().map(Version::to_string).collect()
+}
+
+#[tokio::test]
+async fn who_is_told_of_a_change_sees_it_in_a_repository_that_was_found() {
+    let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
+    let go_mod = commit(MAIN, None, "go.mod", "module example.com/m\n");
+    site.import("r", &(go_mod + &tag("v1.0.0", MAIN)));
+    let direct = direct(&site, root.path()).await;
+    let [path, other] = ["example.com/m", "example.com/m/other"].map(|path| ModulePath::parse(path).unwrap());
+    assert_eq!(versions(&direct, &path).await, ["v1.0.0"]);
+    site.import("r", &tag("v1.1.0", MAIN));
+    direct.forget(&other);
+    assert_eq!(versions(&direct, &path).await, ["v1.0.0"], "nobody was told of this one");
+    direct.forget(&path);
+    assert_eq!(versions(&direct, &path).await, ["v1.0.0", "v1.1.0"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_asked_before_a_change_is_no_answer_after_it() {
+    let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
+    site.import("r", &(commit(MAIN, None, "a", "a") + &tag("v1.0.0", MAIN)));
+    let options = GitOptions { fresh: Duration::from_secs(3600), ..site.options() };
+    let repository = crate::served::open(&site, root.path(), options).await;
+    site.script(|_| {
+        std::thread::sleep(Duration::from_millis(300));
+        None
+    });
+    let early = tokio::spawn({
+        let repository = repository.clone();
+        async move { repository.snapshot().refs().await.unwrap() }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    repository.refresh();
+    let late = repository.snapshot().refs().await.unwrap();
+    assert_eq!(*early.await.unwrap(), *late);
+    assert_eq!(site.count().0, 2, "one listing for those who asked before, one for those who asked after");
+    repository.snapshot().refs().await.unwrap();
+    assert_eq!(site.count().0, 2, "which is remembered");
+}
