@@ -323,7 +323,9 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
     for database in upstream.database.iter().chain(&upstream.others) {
         others.push(Other { name: database.name().to_owned(), client: upstream.verifier(database, data)? });
     }
-    let admission = Admission::new(ledger.clone(), vouching(config, data, &upstream, &others));
+    let offering = policy::in_force(config, data, served.access.audit())?;
+    let rules = vouching(config, data, &upstream, &others);
+    let admission = Admission::under(ledger.clone(), rules, Arc::clone(&offering));
     let sources = sources::modules(config, data, &upstream).await?;
     let retention = &config.set.cache;
     let options = CacheOptions {
@@ -342,9 +344,8 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
     let operation =
         Operation { exports: exports(url, verifier), metrics: Arc::new(move || metrics.render()) };
     let hooks = hooks::secrets(&config.set.hooks)?;
-    let (ledger, offering) = (ledger.clone(), policy::in_force(config, data, access.audit())?);
     Ok(App::new(Parts {
-        ledger,
+        ledger: ledger.clone(),
         name,
         instance,
         admission,

@@ -89,7 +89,14 @@ impl Admission {
     /// Rules for `ledger`.
     #[must_use]
     pub fn new(ledger: Ledger, vouching: Vouching) -> Self {
-        Self(Arc::new(Records::new(ledger, vouching)))
+        Self(Arc::new(Records::new(ledger, vouching, None)))
+    }
+
+    /// The same, and the module cache keeps the files of what is in quarantine in `offering`, for as long as it is: they
+    /// are evidence.
+    #[must_use]
+    pub fn under(ledger: Ledger, vouching: Vouching, offering: Arc<Offering>) -> Self {
+        Self(Arc::new(Records::new(ledger, vouching, Some(offering))))
     }
 
     /// What the module cache asks.

@@ -19,6 +19,7 @@ use tracing::{error, warn};
 
 use crate::evidence;
 use crate::filter::{Filter, Reach};
+use crate::policy::Offering;
 
 /// How long the upstream database's word on one record may take, all requests for its proof included.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -86,11 +87,13 @@ enum Standing {
 pub(crate) struct Records {
     ledger: Ledger,
     vouching: Vouching,
+    /// Knows what is in quarantine; none where nothing ever is.
+    offering: Option<Arc<Offering>>,
 }
 
 impl Records {
-    pub(crate) const fn new(ledger: Ledger, vouching: Vouching) -> Self {
-        Self { ledger, vouching }
+    pub(crate) const fn new(ledger: Ledger, vouching: Vouching, offering: Option<Arc<Offering>>) -> Self {
+        Self { ledger, vouching, offering }
     }
 
     /// Which modules may be asked of whom.
@@ -221,8 +224,11 @@ impl Records {
 }
 
 impl Admit for Records {
-    /// Public, in the log, and proven by the upstream database.
+    /// Public, in the log, and proven by the upstream database. What is in quarantine is evidence, and stays.
     fn is_replaceable(&self, module: &ModuleVersion) -> bool {
+        if self.offering.as_ref().is_some_and(|offering| offering.is_quarantined(module)) {
+            return false;
+        }
         let policy = &self.vouching.policy;
         let upstream = self.vouching.upstream.as_ref().filter(|_| !policy.is_unverified(module.path()));
         let proven = upstream.is_some_and(|upstream| upstream.kept_lookup(module).is_some());

@@ -83,6 +83,11 @@ impl Offering {
         self.show();
     }
 
+    /// Whether the version is in quarantine.
+    pub(crate) fn is_quarantined(&self, module: &ModuleVersion) -> bool {
+        self.quarantine.load().judge(module).is_err()
+    }
+
     /// Whether there is nothing to judge: whatever is asked for is offered.
     pub(crate) fn is_open(&self) -> bool {
         self.rulebook.is_empty() && self.quarantine.load().is_empty()

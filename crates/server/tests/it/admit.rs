@@ -7,7 +7,11 @@ use quipu_fetch::{Admit, Hashes, Policy, Refusal};
 use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
 use quipu_module::{H1, ModuleVersion, Record, hash_go_mod};
 use quipu_note::SignerKey;
+use quipu_server::policy::{Offering, Quarantine};
 use quipu_server::{Admission, Vouching};
+use quipu_verify as verify;
+
+use crate::server;
 
 /// A log of which nobody else vouches for anything.
 struct Log {
@@ -82,4 +86,31 @@ async fn what_is_recorded_decides_alone() {
         assert!(matches!(refusal, Refusal::Refused { evidence, .. } if !evidence.is_empty()));
     }
     assert_eq!(log.ledger.head().size(), 1);
+}
+
+#[tokio::test]
+async fn what_is_in_quarantine_is_not_replaceable() {
+    let (upstream, dir, log) = (server::Server::start().await, tempfile::tempdir().unwrap(), Log::new());
+    let client = verify::Client::new(
+        vec![upstream.vkey.clone()],
+        Arc::new(upstream.reached()),
+        Arc::new(verify::MemoryState::default()),
+        verify::Limits::default(),
+    );
+    let vouching = Vouching { upstream: Some(client.unwrap()), ..Vouching::nobody(dir.path()) };
+    let offering = Arc::new(Offering::everything());
+    let admit = Admission::under(log.ledger.clone(), vouching, Arc::clone(&offering)).admit();
+    let [held, other] = [1, 2].map(server::module);
+    for version in [&held, &other] {
+        assert!(!admit.is_replaceable(version), "nothing is known of it");
+        admit.expect_zip(version).await.unwrap();
+        assert!(admit.is_replaceable(version), "logged, with a proof");
+    }
+    let mut quarantine = Quarantine::default();
+    quarantine.add(held.clone(), "INC-7", 0).unwrap();
+    offering.set_quarantine(quarantine);
+    assert!(!admit.is_replaceable(&held));
+    assert!(admit.is_replaceable(&other));
+    offering.set_quarantine(Quarantine::default());
+    assert!(admit.is_replaceable(&held), "for as long as it is in quarantine");
 }
