@@ -6,12 +6,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use quipu_fetch::{
     Authority, Chain, Client, Command, CommandOptions, Credentials, Direct, DirectParts, Discovery,
-    DiscoveryRules, GitAccess, GitOptions, Named, Nowhere, Policy, Repositories, RepositoryMap, Source,
-    Sources, SshAccess, Upstream, Url,
+    DiscoveryRules, GitAccess, GitLimits, GitOptions, GitProgram, Named, Nowhere, Policy, Repositories,
+    RepositoryMap, Source, Sources, SshAccess, Upstream, Url,
 };
 use quipu_module::{Govcs, ModulePath, Patterns, ProxyList};
 use sha2::{Digest as _, Sha256};
@@ -107,6 +108,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
         patterns("[[credential]] pattern", pattern_of(rule))?;
     }
     access(set, set.credentials.iter())?;
+    git_limits(set)?;
     repository_map(set)?;
     Govcs::parse(set.go.govcs.as_deref().unwrap_or_default()).map_err(|e| anyhow!("GOVCS: {e}"))?;
     Ok(())
@@ -164,7 +166,7 @@ fn repository_map(set: &Settings) -> Result<RepositoryMap> {
 
 /// Copies of git repositories, apart for each set of credentials.
 async fn repositories(config: &Config, data: &DataDir) -> Result<Vec<(Patterns, Repositories)>> {
-    let rules = &config.set.credentials;
+    let (rules, limits) = (&config.set.credentials, git_limits(&config.set)?);
     let mut lists: Vec<&str> = Vec::new();
     for list in rules.iter().map(pattern_of).filter(|list| *list != EVERYTHING).chain([EVERYTHING]) {
         if !lists.contains(&list) {
@@ -177,6 +179,7 @@ async fn repositories(config: &Config, data: &DataDir) -> Result<Vec<(Patterns, 
         let ours = rules.iter().filter(|rule| [list, EVERYTHING].contains(&pattern_of(rule)));
         let options = GitOptions {
             access: access(&config.set, ours)?,
+            program: GitProgram { limits: limits.clone(), ..GitProgram::default() },
             max_bytes: config.set.direct.cache_mib.unwrap_or(10 << 10) * MIB,
             observer: Arc::new(upstream::Counting),
             ..GitOptions::default()
@@ -198,6 +201,31 @@ async fn repositories(config: &Config, data: &DataDir) -> Result<Vec<(Patterns, 
     }
     Ok(groups)
 }
+
+/// What one run of git may use, by the settings. What is not set itself grows with what is: an archive may be twice as
+/// large as a fetch, and git may compute twice as long as it may take, since it has two threads.
+///
+/// # Errors
+/// A limit under which nothing could be fetched, or that is none.
+fn git_limits(set: &Settings) -> Result<GitLimits> {
+    let mut limits = GitLimits::default();
+    if let Some(mib) = set.direct.max_mib {
+        ensure!((1..=MOST_MIB).contains(&mib), "[direct] max_mib: {mib} is not from 1 to {MOST_MIB}");
+        limits.file_bytes = mib * MIB;
+        limits.archive_bytes = mib * MIB * 2;
+    }
+    if let Some(seconds) = set.direct.timeout_seconds {
+        let most = MOST_SECONDS;
+        ensure!((1..=most).contains(&seconds), "[direct] timeout_seconds: {seconds} is not from 1 to {most}");
+        limits.deadline = Duration::from_secs(seconds);
+        limits.cpu_seconds = seconds * 2;
+    }
+    Ok(limits)
+}
+
+/// What can be asked for of one fetch: a tebibyte, and what any fetch for the module cache may take.
+const MOST_MIB: u64 = 1 << 20;
+const MOST_SECONDS: u64 = 15 * 60;
 
 const EVERYTHING: &str = "*";
 
@@ -349,12 +377,26 @@ mod tests {
             ("[[credential]]\nhost = \"git.example\"\nssh_key_file = \"k\"", "known_hosts_file"),
             ("[[credential]]\nhost = \"git.example/x\"\nsecret_file = \"k\"", "git.example/x"),
             ("[direct]\nhosts = \"a b\"", "[direct] hosts"),
+            ("[direct]\nmax_mib = 0", "[direct] max_mib"),
+            ("[direct]\nmax_mib = 18446744073709551615", "[direct] max_mib"),
+            ("[direct]\ntimeout_seconds = 0", "[direct] timeout_seconds"),
+            ("[direct]\ntimeout_seconds = 901", "[direct] timeout_seconds"),
             ("[go]\nGOVCS = \"public\"", "GOVCS"),
         ] {
             let config = Config { set: settings(text), origins: std::collections::BTreeMap::new() };
             let error = format!("{:#}", check(&config).unwrap_err());
             assert!(error.contains(named), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn limits_of_git_are_those_of_the_settings() {
+        let (default, ours) = (GitLimits::default(), git_limits(&settings("")).unwrap());
+        assert_eq!((ours.file_bytes, ours.deadline), (1 << 30, Duration::from_secs(120)));
+        assert_eq!(format!("{ours:?}"), format!("{default:?}"), "what is not set is the default");
+        let ours = git_limits(&settings("[direct]\nmax_mib = 64\ntimeout_seconds = 300")).unwrap();
+        assert_eq!((ours.file_bytes, ours.archive_bytes), (64 << 20, 128 << 20));
+        assert_eq!((ours.deadline, ours.cpu_seconds), (Duration::from_secs(300), 600));
     }
 
     #[test]

@@ -1,0 +1,78 @@
+//! What the layers of the configuration make together, and what they refuse.
+
+use super::*;
+
+#[test]
+fn the_upper_layer_wins_and_the_origin_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("quipu.toml");
+    fs::write(&file, "listen = \"127.0.0.1:1\"\nname = \"file.example\"\n[go]\nGOPROXY = \"off\"\n[log]\nupstream = \"prefer\"\n").unwrap();
+    let given = Settings { listen: Some("127.0.0.1:2".to_owned()), ..Settings::default() };
+    let config = Config::resolve(given, Some(&file)).unwrap();
+    assert_eq!(config.listen(), "127.0.0.1:2");
+    assert_eq!(config.set.name.as_deref(), Some("file.example"));
+    assert_eq!(config.set.go.goproxy.as_deref(), Some("off"));
+    assert_eq!(config.set.log.upstream, Some(Upstream::Prefer));
+    assert_eq!(config.origins["listen"], "flag or QUIPU_ variable");
+    assert_eq!(config.origins["go.GOPROXY"], "file");
+}
+
+#[test]
+fn unknown_keys_are_errors_that_name_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("quipu.toml");
+    for (text, named) in
+        [("lisen = \"x\"", "lisen"), ("[go]\nGOPROXI = \"x\"", "GOPROXI"), ("[gone]\n", "gone")]
+    {
+        fs::write(&file, text).unwrap();
+        let error = format!("{:#}", Config::resolve(Settings::default(), Some(&file)).unwrap_err());
+        assert!(error.contains(named) && error.contains("quipu.toml"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_shown_reads_back_the_same() {
+    let given = Settings { name: Some("sum.example".to_owned()), ..Settings::default() };
+    let mut config = Config::resolve(given, None).unwrap();
+    config.set.go = Go { goproxy: Some("off".to_owned()), ..Go::default() };
+    let shown = config.show().unwrap();
+    assert!(shown.contains("name = \"sum.example\"  # flag or QUIPU_ variable"), "{shown}");
+    let again: Settings = toml::from_str(&shown).unwrap();
+    assert_eq!(again.go.goproxy.as_deref(), Some("off"));
+}
+
+#[test]
+fn malformed_patterns_that_protect_are_errors() {
+    let mut config = Config::resolve(Settings::default(), None).unwrap();
+    assert!(config.rules().unwrap().is_open() && config.published().unwrap().is_empty());
+    config.set.access.anonymous = Some("corp.example,[".to_owned());
+    config.set.publish.patterns = Some("[".to_owned());
+    assert!(config.rules().is_err() && config.published().is_err());
+    config.set.access.anonymous = Some(String::new());
+    assert!(!config.rules().unwrap().is_open());
+}
+
+#[test]
+fn lists_are_read_from_the_file_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("quipu.toml");
+    let rule = "[[policy.rule]]\naction = \"deny\"\nmodules = \"a.b\"\nreason = \"r\"\n";
+    fs::write(&file, format!("[policy]\ncooldown_days = 3\n{rule}{rule}")).unwrap();
+    let mut given = Settings::default();
+    given.policy.cooldown_days = Some(7);
+    let config = Config::resolve(given, Some(&file)).unwrap();
+    assert_eq!((config.set.policy.cooldown_days, config.set.policy.rules.len()), (Some(7), 2));
+    let shown = config.show().unwrap();
+    assert!(shown.contains("cooldown_days = 7  # flag or QUIPU_ variable"), "{shown}");
+    assert_eq!(toml::from_str::<Settings>(&shown).unwrap().policy.rules.len(), 2);
+    fs::write(&file, format!("{rule}version = \"v1\"\n")).unwrap();
+    let error = format!("{:#}", Config::resolve(Settings::default(), Some(&file)).unwrap_err());
+    assert!(error.contains("version") && error.contains("versions"), "{error}");
+}
+
+#[test]
+fn the_guard_lies_beside_the_data() {
+    let given = Settings { data: Some(PathBuf::from("/srv/quipu/data/")), ..Settings::default() };
+    let config = Config::resolve(given, None).unwrap();
+    assert_eq!(config.guard(), Path::new("/srv/quipu/data.guard"));
+}
