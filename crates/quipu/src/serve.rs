@@ -356,6 +356,7 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
         operation,
         offering,
         downloads,
+        ahead: retention.ahead.unwrap_or(0),
     }))
 }
 

@@ -58,6 +58,9 @@ pub struct Parts {
     pub offering: Arc<Offering>,
     /// Where it is noted who downloaded what.
     pub downloads: Downloads,
+    /// Requirements of a go.mod that are fetched at once before they are asked for: the go.mod and the `.info` of each. Zero:
+    /// none.
+    pub ahead: u16,
 }
 
 impl Parts {
@@ -76,6 +79,7 @@ impl Parts {
             hooks: BTreeMap::new(),
             offering: Arc::new(Offering::everything()),
             downloads: Downloads::none(),
+            ahead: 0,
             operation: Operation { exports: String::new(), metrics: Arc::new(String::new) },
         }
     }
@@ -130,7 +134,7 @@ impl App {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { ledger, name, instance, admission, modules, others, .. } = parts;
-        let Parts { access, hooks, operation, offering, downloads, .. } = parts;
+        let Parts { access, hooks, operation, offering, downloads, ahead, .. } = parts;
         let Admission(records) = admission;
         let filter = Filter::new(offering, modules.clone(), Some(ledger.clone()), records.policy().clone());
         let filter = Arc::new(filter);
@@ -140,7 +144,7 @@ impl App {
             publisher: Publisher::new(modules.clone(), access.audit().clone(), Arc::clone(&filter)),
             hooks: Hooks::new(hooks, modules.clone(), access.audit().clone()),
             gate: Gate::new(access),
-            proxy: ModuleProxy::new(modules.clone(), Arc::clone(&filter)),
+            proxy: ModuleProxy::new(modules.clone(), Arc::clone(&filter), ahead),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),
             feed: Feed::new(ledger.clone(), filter, name.clone()),
             ops: Ops::new(ledger, modules, operation),
@@ -167,6 +171,12 @@ impl App {
         options: ListenOptions,
         stop: watch::Receiver<bool>,
     ) -> usize {
+        let (inner, mut told) = (Arc::clone(&self.0), stop.clone());
+        tokio::spawn(async move {
+            // Also when nobody is left to tell it.
+            let _ = told.wait_for(|stop| *stop).await;
+            inner.proxy.stop();
+        });
         let cut = listen::serve(listener, Arc::clone(&self.0), options, stop).await;
         self.0.gate.access().write_uses();
         cut

@@ -70,7 +70,7 @@ impl Modules {
     pub fn new(cache: Cache, instance: &str) -> Self {
         let offering = Arc::new(Offering::everything());
         let filter = Filter::new(offering, cache.clone(), None, Policy::default());
-        Self(Arc::new(ModuleProxy::new(cache, Arc::new(filter))), instance.into())
+        Self(Arc::new(ModuleProxy::new(cache, Arc::new(filter), 0)), instance.into())
     }
 
     async fn answer(self, request: Request<()>) -> Reply {

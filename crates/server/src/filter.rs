@@ -95,6 +95,15 @@ impl Filter {
         }
     }
 
+    /// Whether the version would be offered to a client. Nobody has asked for it yet, so a refusal is not noted.
+    ///
+    /// # Errors
+    /// Its age cannot be learnt now.
+    pub(crate) async fn would_offer(&self, module: &ModuleVersion) -> Result<bool> {
+        let verdict = self.judge(module, Reach::Anywhere).await?;
+        Ok(verdict.err().is_none_or(|refused| !self.offering.enforces(&refused)))
+    }
+
     /// Whether this version, which is in the log, is shown among those that can be had.
     pub(crate) fn shows(&self, path: &str, version: &str) -> bool {
         self.withheld(path, version).is_none()

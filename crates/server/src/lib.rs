@@ -34,6 +34,7 @@ pub mod policy;
 mod proxy;
 mod publish;
 mod reply;
+mod requirements;
 mod route;
 mod sumdb;
 mod tally;

@@ -12,6 +12,7 @@ use crate::body::Body;
 use crate::filter::{Filter, Reach};
 use crate::lookup::FetchZip;
 use crate::reply::{self, Freshness, NO_FETCH, Refusal, Reply};
+use crate::requirements::Requirements;
 use crate::route::{Leaf, ModuleRoute};
 
 /// Queries that the go command resolves itself from the list; a branch of such a name could not be meant.
@@ -21,6 +22,7 @@ const OWN_QUERIES: [&str; 3] = ["latest", "upgrade", "patch"];
 pub(crate) struct ModuleProxy {
     modules: Cache,
     filter: Arc<Filter>,
+    requirements: Requirements,
     counted: Counted,
 }
 
@@ -31,9 +33,16 @@ impl FetchZip for Cache {
 }
 
 impl ModuleProxy {
-    /// Answers from `modules`, as far as `filter` lets through.
-    pub(crate) fn new(modules: Cache, filter: Arc<Filter>) -> Self {
-        Self { modules, filter, counted: Counted::new() }
+    /// Answers from `modules`, as far as `filter` lets through. So many requirements at once of what is fetched are fetched
+    /// ahead.
+    pub(crate) fn new(modules: Cache, filter: Arc<Filter>, ahead: u16) -> Self {
+        let requirements = Requirements::new(modules.clone(), Arc::clone(&filter), ahead);
+        Self { modules, filter, requirements, counted: Counted::new() }
+    }
+
+    /// Fetches nothing ahead any more.
+    pub(crate) fn stop(&self) {
+        self.requirements.stop();
     }
 
     /// Answers a route of the module tree if its file was asked for a moment ago and nothing has to be judged.
@@ -115,7 +124,11 @@ impl ModuleProxy {
             None if reach == Reach::Stored => return Err(elsewhere()),
             None => {
                 self.counted.misses[place(kind)].increment(1);
-                self.modules.file(version, kind).await?
+                let file = self.modules.file(version, kind).await?;
+                if let (FileKind::GoMod, Stored::Bytes(go_mod)) = (kind, &file.body) {
+                    self.requirements.follow(go_mod);
+                }
+                file
             }
         };
         Ok(send(file, media_type(kind), asked))

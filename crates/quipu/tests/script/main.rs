@@ -45,6 +45,7 @@ fn scripts() -> PathBuf {
 }
 
 stories! {
+    ahead
     altered_mod
     auditor
     backup

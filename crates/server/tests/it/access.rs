@@ -139,6 +139,7 @@ impl Server {
             operation: Operation { exports: String::new(), metrics: Arc::new(String::new) },
             offering: Arc::new(quipu_server::policy::Offering::everything()),
             downloads: downloads.clone(),
+            ahead: 0,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();

@@ -79,6 +79,7 @@ impl Server {
             operation,
             offering: Arc::new(Offering::everything()),
             downloads: quipu_server::Downloads::none(),
+            ahead: 0,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
