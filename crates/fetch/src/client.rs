@@ -35,6 +35,7 @@ pub use connect::Named;
 pub(crate) use connect::{forbidden_host, vet_named_host};
 pub use egress::{Egress, Observe, Purpose, Unobserved};
 pub use hops::{HOP_HEADER, Hops};
+pub use tls::roots_as_pem;
 pub use url::{Authority, Credentials, Scheme, Url};
 pub(crate) use url::{decode_percent, encode_path};
 

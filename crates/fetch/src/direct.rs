@@ -87,9 +87,10 @@ impl Direct {
     /// Where the module `path` is developed. Whether there is such a module is not known yet.
     ///
     /// # Errors
-    /// As [`Discovery::find`]; [`ErrorKind::NotFound`] for a path above the roots that the operator named.
+    /// As [`Discovery::find`]; [`ErrorKind::NotFound`] for a path above the roots that the operator named; where several
+    /// of those match, what keeps their repositories from being read.
     pub async fn whereabouts(&self, path: &ModulePath) -> Result<Whereabouts> {
-        if let Some((root, url)) = self.parts.map.find(path) {
+        if let Some((root, url)) = self.named(path).await? {
             return Ok(Whereabouts { vcs: Vcs::Git, root, url, subdir: String::new(), is_named: true });
         }
         if self.parts.map.is_above(path) {
@@ -98,6 +99,24 @@ impl Direct {
         let found = self.parts.discovery.find(path).await?;
         let url = self.choose(path, &found).await?;
         Ok(Whereabouts { vcs: found.vcs, root: found.root, url, subdir: found.subdir, is_named: false })
+    }
+
+    /// The repository that the operator named. Where several may be meant it is the first that is there: a path of three
+    /// elements below a forge may be a repository in a group, or a directory of one. A host that refuses to say whether it has
+    /// one leaves that open, and the next is asked; after every other fault nothing can be said.
+    async fn named(&self, path: &ModulePath) -> Result<Option<(String, String)>> {
+        let all = self.parts.map.find(path);
+        let Some(first) = all.first().filter(|_| all.len() > 1) else { return Ok(all.into_iter().next()) };
+        let mut refusal = None;
+        for (root, url) in &all {
+            match self.reach(path, url).await {
+                Ok(()) => return Ok(Some((root.clone(), url.clone()))),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if error.kind() == ErrorKind::Forbidden => refusal = refusal.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        refusal.map_or_else(|| Ok(Some(first.clone())), Err)
     }
 
     /// The first address that answers; if none does, what is wrong with the first.

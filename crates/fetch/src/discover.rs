@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use quipu_module::{GoImport, Govcs, KnownRoot, ModulePath, Patterns, Vcs};
 
-use crate::client::Client;
+use crate::client::{Client, Credentials};
 use crate::error::{Error, ErrorKind, Result};
 use pages::{Page, Pages, Place};
 pub use repository::RepositoryUrl;
+
+/// Most pages that are asked for above one that is not shown.
+const MAX_PARENTS: usize = 6;
 
 /// What discovery may do, in the words of the `go` command.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,9 @@ pub struct DiscoveryRules {
     pub private: Patterns,
     /// GOVCS.
     pub govcs: Govcs,
+    /// What hosts are shown when they are asked for paths that the patterns match: the first for the very host counts. It goes
+    /// to that host alone, not to where it redirects.
+    pub credentials: Vec<(Patterns, Credentials)>,
 }
 
 /// The repository, or the proxy, that holds the modules below an import path.
@@ -99,7 +105,9 @@ impl Discovery {
 
     async fn ask(&self, path: &ModulePath, place: &Place) -> Result<Found> {
         let page = self.pages.get(place).await?;
-        let tag = choose(&page, path, place)?;
+        let above = if page.is_closed() { self.above(path, place).await } else { None };
+        let (page, place) = above.as_ref().map_or((&page, place), |(page, place)| (page, place));
+        let tag = choose(page, path, place)?;
         if let Some(root) = place.leading(&tag.prefix) {
             // Whoever may speak for a path need not speak for what is above it.
             let second = self.pages.get(&root).await?;
@@ -112,6 +120,18 @@ impl Discovery {
             }
         }
         self.judge(path, tag).map_err(|error| error.about(place))
+    }
+
+    /// The nearest page above one that is not shown that says where `path` is. Hosts refuse pages of what they do not have,
+    /// lest anybody learn what they have, and the go command asks for the paths below a module too.
+    async fn above(&self, path: &ModulePath, place: &Place) -> Option<(Arc<Page>, Place)> {
+        for parent in place.parents().take(MAX_PARENTS) {
+            let Ok(page) = self.pages.get(&parent).await else { return None };
+            if choose(&page, path, &parent).is_ok() {
+                return Some((page, parent));
+            }
+        }
+        None
     }
 
     fn judge(&self, path: &ModulePath, tag: &GoImport) -> Result<Found> {

@@ -78,7 +78,7 @@ pub use cache::{
 pub use chain::{Chain, Link};
 pub use client::{
     Authority, Body, Client, ClientOptions, Credentials, Egress, HOP_HEADER, Hops, Limits, Named, Observe,
-    Purpose, Request, Response, Scheme, Unobserved, Url,
+    Purpose, Request, Response, Scheme, Unobserved, Url, roots_as_pem,
 };
 pub use command::{Command, CommandOptions};
 pub use database::Database;

@@ -272,6 +272,8 @@ table! {
         url: String, "url", "QUIPU_URL", "url";
         /// File that remembers the last signed head, best on another volume [default: DATA.guard]
         guard: PathBuf, "guard", "QUIPU_GUARD", "guard";
+        /// PEM file of root certificates to trust besides those of the system, for all that is fetched
+        ca_file: PathBuf, "ca-file", "QUIPU_CA_FILE", "ca_file";
     }
     sections {
         go: Go, "Go settings, as in `go help environment`";

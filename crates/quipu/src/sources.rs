@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,11 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use quipu_fetch::{
     Authority, Chain, Client, Command, CommandOptions, Credentials, Direct, DirectParts, Discovery,
     DiscoveryRules, GitAccess, GitLimits, GitOptions, GitProgram, Named, Nowhere, Policy, Repositories,
-    RepositoryMap, Source, Sources, SshAccess, Upstream, Url,
+    RepositoryMap, Source, Sources, SshAccess, Upstream, Url, roots_as_pem,
 };
 use quipu_module::{Govcs, ModulePath, Patterns, ProxyList};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
@@ -109,6 +111,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     }
     access(set, set.credentials.iter())?;
     git_limits(set)?;
+    extra_roots(set)?;
     repository_map(set)?;
     Govcs::parse(set.go.govcs.as_deref().unwrap_or_default()).map_err(|e| anyhow!("GOVCS: {e}"))?;
     Ok(())
@@ -129,6 +132,7 @@ async fn direct(config: &Config, data: &DataDir, outside: &upstream::Upstream) -
         insecure: insecure.clone(),
         private: upstream::private(set),
         govcs: Govcs::parse(govcs).map_err(|e| anyhow!("GOVCS: {e}"))?,
+        credentials: logins(set)?,
     };
     let discovery = Arc::new(Discovery::new(outside.client.clone(), rules));
     let command = command(config, data, &outside.client, &discovery)?;
@@ -173,12 +177,13 @@ async fn repositories(config: &Config, data: &DataDir) -> Result<Vec<(Patterns, 
             lists.push(list);
         }
     }
+    let ca_file = roots_for_git(&config.set, data)?;
     let mut groups = Vec::new();
     for list in lists {
         let patterns = patterns("[[credential]] pattern", list)?;
         let ours = rules.iter().filter(|rule| [list, EVERYTHING].contains(&pattern_of(rule)));
         let options = GitOptions {
-            access: access(&config.set, ours)?,
+            access: GitAccess { ca_file: ca_file.clone(), ..access(&config.set, ours)? },
             program: GitProgram { limits: limits.clone(), ..GitProgram::default() },
             max_bytes: config.set.direct.cache_mib.unwrap_or(10 << 10) * MIB,
             observer: Arc::new(upstream::Counting),
@@ -226,6 +231,44 @@ fn git_limits(set: &Settings) -> Result<GitLimits> {
 /// What can be asked for of one fetch: a tebibyte, and what any fetch for the module cache may take.
 const MOST_MIB: u64 = 1 << 20;
 const MOST_SECONDS: u64 = 15 * 60;
+/// The certificates that are trusted besides those of the system.
+///
+/// # Errors
+/// The file cannot be read, or holds none.
+pub(crate) fn extra_roots(set: &Settings) -> Result<Vec<CertificateDer<'static>>> {
+    let Some(file) = &set.ca_file else { return Ok(Vec::new()) };
+    let pem = fs::read(file).with_context(|| format!("cannot read ca_file {}", file.display()))?;
+    let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let found = found.map_err(|e| anyhow!("ca_file {}: {e}", file.display()))?;
+    if found.is_empty() {
+        bail!("ca_file {}: there is no certificate in it", file.display());
+    }
+    Ok(found)
+}
+
+/// A file of all that this program trusts, for git, which trusts what it is given instead of what the system has; `None`
+/// where that is the same.
+fn roots_for_git(set: &Settings, data: &DataDir) -> Result<Option<PathBuf>> {
+    let extra = extra_roots(set)?;
+    let told = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
+    if extra.is_empty() && !told {
+        return Ok(None);
+    }
+    let file = std::path::absolute(data.repositories().join("roots.pem"))?;
+    let written =
+        fs::create_dir_all(data.repositories()).and_then(|()| fs::write(&file, roots_as_pem(&extra)));
+    written.with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(Some(file))
+}
+
+/// What hosts are shown that are asked where a repository is.
+fn logins(set: &Settings) -> Result<Vec<(Patterns, Credentials)>> {
+    let with_secret = set.credentials.iter().filter_map(|rule| Some((rule, rule.secret_file.as_ref()?)));
+    let read = |(rule, file): (&CredentialRule, &PathBuf)| {
+        Ok((patterns("[[credential]] pattern", pattern_of(rule))?, login(rule, file)?))
+    };
+    with_secret.map(read).collect()
+}
 
 const EVERYTHING: &str = "*";
 
@@ -382,6 +425,8 @@ mod tests {
             ("[direct]\ntimeout_seconds = 0", "[direct] timeout_seconds"),
             ("[direct]\ntimeout_seconds = 901", "[direct] timeout_seconds"),
             ("[go]\nGOVCS = \"public\"", "GOVCS"),
+            ("ca_file = \"/nonexistent/ca.pem\"", "ca_file /nonexistent/ca.pem"),
+            ("ca_file = \"/dev/null\"", "no certificate"),
         ] {
             let config = Config { set: settings(text), origins: std::collections::BTreeMap::new() };
             let error = format!("{:#}", check(&config).unwrap_err());

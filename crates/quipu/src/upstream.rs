@@ -51,6 +51,7 @@ impl Upstream {
         let client = Client::new(ClientOptions {
             instance: myself.instance.to_owned(),
             named,
+            extra_roots: sources::extra_roots(&config.set)?,
             max_concurrent: config.set.limits.upstream.unwrap_or(64),
             observer: Arc::new(Counting),
             ..ClientOptions::default()

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -22,6 +24,23 @@ pub(super) fn connector(
         .with_no_client_auth();
     let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
     Ok(builder.enable_http1().enable_http2().wrap_connector(connector))
+}
+
+/// What this program trusts, for others to read: the certificates of the system (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`)
+/// and `extra`, in PEM.
+pub fn roots_as_pem(extra: &[CertificateDer<'_>]) -> String {
+    let native = rustls_native_certs::load_native_certs().certs;
+    let mut pem = String::new();
+    for certificate in native.iter().chain(extra) {
+        let text = STANDARD.encode(certificate);
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in text.as_bytes().chunks(64) {
+            pem.push_str(&String::from_utf8_lossy(line));
+            pem.push('\n');
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+    }
+    pem
 }
 
 /// The system's roots and `extra`. A machine without any can still talk to `http` and `file` upstreams; its `https`

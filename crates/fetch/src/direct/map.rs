@@ -48,9 +48,9 @@ impl RepositoryMap {
         Ok(())
     }
 
-    /// The root of the repository that holds `path`, and its address, by the first rule that matches.
-    pub fn find(&self, path: &ModulePath) -> Option<(String, String)> {
-        self.rules.iter().find_map(|rule| rule.find(path.as_str()))
+    /// The root of the repository that holds `path`, and its address, by each rule that matches, in order.
+    pub fn find(&self, path: &ModulePath) -> Vec<(String, String)> {
+        self.rules.iter().filter_map(|rule| rule.find(path.as_str())).collect()
     }
 
     /// Whether `path` lies above the roots of a rule: the `go` command asks for such paths when it looks for the module
@@ -101,21 +101,24 @@ mod tests {
     }
 
     #[test]
-    fn the_first_rule_that_matches_counts() {
+    fn all_rules_that_match_in_order() {
         let map = map(&[
             ("corp.example/lib", "ssh://git@git.corp.example/lib"),
             ("corp.example/*/*", "https://git.corp.example/$1-$2.git?$1"),
             ("*/one", "https://$1"),
         ]);
+        let lib = ("corp.example/lib", "ssh://git@git.corp.example/lib");
+        let two = ("corp.example/lib/sub", "https://git.corp.example/lib-sub.git?lib");
         for (path, found) in [
-            ("corp.example/lib", Some(("corp.example/lib", "ssh://git@git.corp.example/lib"))),
-            ("corp.example/lib/sub/v2", Some(("corp.example/lib", "ssh://git@git.corp.example/lib"))),
-            ("corp.example/a/b/c", Some(("corp.example/a/b", "https://git.corp.example/a-b.git?a"))),
-            ("other.example/one/x", Some(("other.example/one", "https://other.example"))),
-            ("corp.example/a", None),
-            ("corp.example.org/a/b", None),
+            ("corp.example/lib", vec![lib]),
+            ("corp.example/lib/sub/v2", vec![lib, two]),
+            ("corp.example/a/b/c", vec![("corp.example/a/b", "https://git.corp.example/a-b.git?a")]),
+            ("other.example/one/x", vec![("other.example/one", "https://other.example")]),
+            ("corp.example/a", vec![]),
+            ("corp.example.org/a/b", vec![]),
         ] {
-            let found = found.map(|(root, url)| (root.to_owned(), url.to_owned()));
+            let found: Vec<_> =
+                found.iter().map(|(root, url)| ((*root).to_owned(), (*url).to_owned())).collect();
             assert_eq!(map.find(&ModulePath::parse(path).unwrap()), found, "{path}");
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::DiscoveryRules;
-use crate::client::{Body, Client, Limits, Purpose, Request, Url};
+use crate::client::{Body, Client, Credentials, Limits, Purpose, Request, Url};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Longest head of a page that is read, in bytes.
@@ -35,12 +35,14 @@ const ABSENT_FOR: Duration = Duration::from_secs(10);
 const MAX_PAGES: usize = 4096;
 
 /// A page that the rules allow to be asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Place {
     /// A module path or leading elements of one.
     path: String,
     /// Whether it may be asked for without encryption, too.
     insecure: bool,
+    /// What its host is shown, and which of the rules' that is.
+    login: Option<(usize, Credentials)>,
 }
 
 impl Place {
@@ -50,14 +52,31 @@ impl Place {
             let text = format!("{path}: not among the paths that may be looked for at their own hosts");
             return Err(Error::new(ErrorKind::Private, text));
         }
-        Ok(Self { path: path.to_string(), insecure: rules.insecure.matches(path) })
+        let plain = Self { path: path.to_string(), insecure: rules.insecure.matches(path), login: None };
+        let url = plain.url("https");
+        let login = rules.credentials.iter().enumerate().find(|(_, (patterns, credentials))| {
+            let is_its = |url: &Url| credentials.for_authority(url.authority()).is_some();
+            patterns.matches(path) && url.as_ref().is_some_and(is_its)
+        });
+        Ok(Self { login: login.map(|(nth, (_, credentials))| (nth, credentials.clone())), ..plain })
     }
 
     /// The page of `prefix`, if that is leading elements of the path and not all.
     pub(super) fn leading(&self, prefix: &str) -> Option<Self> {
         let rest = self.path.strip_prefix(prefix)?;
         let leads = !prefix.is_empty() && rest.starts_with('/');
-        leads.then(|| Self { path: prefix.to_owned(), insecure: self.insecure })
+        leads.then(|| Self { path: prefix.to_owned(), ..self.clone() })
+    }
+
+    /// The pages of the leading elements of the path, longest first.
+    pub(super) fn parents(&self) -> impl Iterator<Item = Self> {
+        let ends = self.path.match_indices('/').map(|(at, _)| at).rev();
+        ends.filter_map(|end| self.leading(self.path.get(..end)?))
+    }
+
+    /// What tells its page from all others.
+    fn key(&self) -> Key {
+        (self.path.clone(), self.insecure, self.login.as_ref().map(|(nth, _)| *nth))
     }
 
     fn url(&self, scheme: &str) -> Option<Url> {
@@ -81,6 +100,8 @@ pub(super) enum Page {
     Missing(StatusCode),
     /// It is not to be read, and why.
     Unreadable(String),
+    /// It is not shown, whether there is one or not.
+    Closed(Error),
 }
 
 impl Page {
@@ -90,16 +111,26 @@ impl Page {
             Self::Read(_) => format!("fetching {place}: no go-import meta tag found"),
             Self::Missing(status) => format!("reading {place}: {status}"),
             Self::Unreadable(why) => format!("parsing {place}: {why}"),
+            Self::Closed(error) => return error.clone(),
         })
+    }
+
+    /// Whether it says nothing at all, not even whether there is one.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
     }
 
     fn lifetime(&self) -> Duration {
         match self {
             Self::Read(imports) if !imports.tags.is_empty() => READ_FOR,
+            Self::Closed(_) => Duration::ZERO,
             _ => ABSENT_FOR,
         }
     }
 }
+
+/// A path, whether it may be asked for without encryption, and with which of the rules' credentials.
+type Key = (String, bool, Option<usize>);
 
 /// What was read, and when.
 type Cell = Arc<OnceCell<(Instant, Arc<Page>)>>;
@@ -107,8 +138,8 @@ type Cell = Arc<OnceCell<(Instant, Arc<Page>)>>;
 pub(super) struct Pages {
     client: Client,
     /// Pages read and being read. One request for a page however many ask. What may be asked for without encryption is
-    /// kept apart, so that it says nothing about other paths.
-    recent: Mutex<HashMap<(String, bool), Cell>>,
+    /// kept apart, so that it says nothing about other paths, and so is what was read with credentials.
+    recent: Mutex<HashMap<Key, Cell>>,
 }
 
 impl Pages {
@@ -127,12 +158,11 @@ impl Pages {
 
     pub(super) fn forget(&self, path: &ModulePath) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let ends = path.as_str().match_indices('/').map(|(at, _)| at).chain([path.as_str().len()]);
-        for end in ends {
-            for insecure in [false, true] {
-                recent.remove(&(path.as_str().get(..end).unwrap_or_default().to_owned(), insecure));
-            }
-        }
+        let leads = |prefix: &str| {
+            let rest = path.as_str().strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        recent.retain(|(prefix, ..), _| !leads(prefix));
     }
 
     /// Where the page is or will be.
@@ -144,7 +174,7 @@ impl Pages {
         if recent.len() >= MAX_PAGES {
             recent.clear();
         }
-        let cell = recent.entry((place.path.clone(), place.insecure)).or_default();
+        let cell = recent.entry(place.key()).or_default();
         if is_stale(cell) {
             *cell = Cell::default();
         }
@@ -164,7 +194,8 @@ impl Pages {
 
     async fn read_over(&self, scheme: &str, place: &Place) -> Result<Page> {
         let url = place.url(scheme).ok_or_else(|| Error::not_found("not the path of a page"))?;
-        let request = Request { url: &url, credentials: None, purpose: Purpose::Discovery, limits: LIMITS };
+        let credentials = place.login.as_ref().map(|(_, credentials)| credentials);
+        let request = Request { url: &url, credentials, purpose: Purpose::Discovery, limits: LIMITS };
         let response = self.client.get(request).await.map_err(|error| error.about(place))?;
         let status = response.status;
         let head = read_head(response.body).await.map_err(|error| error.about(place));
@@ -173,7 +204,12 @@ impl Pages {
             Ok(Ok(imports)) if status.is_success() || !imports.tags.is_empty() => Ok(Page::Read(imports)),
             Ok(Err(why)) if status.is_success() => Ok(Page::Unreadable(why)),
             Err(error) if status.is_success() => Err(error),
-            _ => refusal(status).map_err(|error| error.about(place)),
+            _ => {
+                let page = refusal(status, credentials.is_some());
+                let closed = matches!(status.as_u16(), 401 | 403);
+                page.map_err(|error| error.about(place))
+                    .or_else(|error| if closed { Ok(Page::Closed(error)) } else { Err(error) })
+            }
         }
     }
 }
@@ -211,10 +247,11 @@ async fn read_head(mut body: Body) -> Result<std::result::Result<GoImports, Stri
 }
 
 /// What a page without tags means by its status. Only 404 and 410 say that there is nothing.
-fn refusal(status: StatusCode) -> Result<Page> {
+fn refusal(status: StatusCode, has_login: bool) -> Result<Page> {
     match status.as_u16() {
         404 | 410 => Ok(Page::Missing(status)),
         403 => Err(Error::new(ErrorKind::Forbidden, "its host refuses to say where it is")),
+        401 if has_login => Err(Error::unavailable("its host does not accept the credentials it was shown")),
         401 | 407 => Err(Error::unavailable("its host demands credentials that this server does not have")),
         429 => Err(Error::unavailable("its host limits the rate of requests")),
         504 => Err(Error::timeout("its host timed out itself")),

@@ -182,7 +182,7 @@ fn spoken_by_git(stderr: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What git says (in English, as it is told to), and what it means; the first that fits.
-const REASONS: [(&[&str], ErrorKind, &str); 10] = [
+const REASONS: [(&[&str], ErrorKind, &str); 13] = [
     (
         &["/' not found", "returned error: 410", "returned error: 404"],
         ErrorKind::NotFound,
@@ -216,14 +216,31 @@ const REASONS: [(&[&str], ErrorKind, &str); 10] = [
         "the repository does not answer",
     ),
     (
+        &["does not match target host name", "no alternative certificate subject name"],
+        ErrorKind::Unavailable,
+        "the certificate of the repository's host is for another name",
+    ),
+    (
+        &["certificate verification failed", "SSL certificate problem"],
+        ErrorKind::Unavailable,
+        "the certificate of the repository's host is not trusted here: its authority must be among the root certificates",
+    ),
+    (
         &["certificate", "SSL", "TLS", "gnutls"],
         ErrorKind::Unavailable,
         "cannot make a secure connection to the repository",
     ),
     (
+        &["HOST IDENTIFICATION HAS CHANGED"],
+        ErrorKind::Unavailable,
+        "the ssh key of the repository's host is another than the known one: ask its operator, and change the file of \
+         known hosts only for a key that was confirmed",
+    ),
+    (
         &["Host key verification failed"],
         ErrorKind::Unavailable,
-        "the ssh key of the repository's host is not among the known ones",
+        "the ssh key of the repository's host is not among the known ones: compare what ssh-keyscan prints with what its \
+         operator says, and add the line to the file of known hosts",
     ),
     (
         &["Failed to connect", "Couldn't connect", "Could not resolve", "Connection refused"],

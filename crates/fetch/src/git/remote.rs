@@ -118,7 +118,8 @@ pub struct GitAccess {
     pub credentials: Vec<Credentials>,
     /// The hosts that ssh is spoken to; none by default.
     pub ssh: Vec<SshAccess>,
-    /// A file of certificates in PEM to trust instead of those of the system.
+    /// A file of certificates in PEM to trust instead of those of the system, such as [`roots_as_pem`](crate::roots_as_pem)
+    /// makes.
     pub ca_file: Option<PathBuf>,
     /// Whether repositories in directories of this machine may be read.
     pub directories: bool,

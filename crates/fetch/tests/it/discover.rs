@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quipu_fetch::{Base, Client, ClientOptions, Discovery, DiscoveryRules, Error, ErrorKind, Found, Named};
+use quipu_fetch::{
+    Base, Client, ClientOptions, Credentials, Discovery, DiscoveryRules, Error, ErrorKind, Found, Named,
+};
 use quipu_module::{Govcs, Patterns, Vcs};
 use serde_json::Value;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use crate::support::server::{Reply, Server};
 use crate::support::{Ledger, path};
@@ -26,6 +29,11 @@ impl Site {
 
     /// The same, and other addresses that are at these ports of this machine, whatever is spoken there.
     pub(crate) async fn start_at(others: &[(&str, u16)]) -> Self {
+        Self::start_trusting(others, Vec::new()).await
+    }
+
+    /// The same, and these authorities are trusted.
+    async fn start_trusting(others: &[(&str, u16)], mut extra_roots: Vec<CertificateDer<'static>>) -> Self {
         let (root, config) = authority("example.com");
         let server = Server::start_tls(config).await;
         let egress = Arc::new(Ledger::default());
@@ -34,12 +42,9 @@ impl Site {
             let authority = Base::parse(url).unwrap().authority().unwrap().clone();
             named.insert_at(authority, SocketAddr::from(([127, 0, 0, 1], *port)));
         }
-        let options = ClientOptions {
-            named,
-            extra_roots: vec![root],
-            observer: egress.clone(),
-            ..ClientOptions::default()
-        };
+        extra_roots.push(root);
+        let options =
+            ClientOptions { named, extra_roots, observer: egress.clone(), ..ClientOptions::default() };
         Self { server, client: Client::new(options).unwrap(), egress }
     }
 
@@ -219,6 +224,7 @@ async fn known_hosts_and_qualified_paths_are_not_asked() {
         insecure: Patterns::new("example.com/lab"),
         private: Patterns::new("example.com"),
         govcs: Govcs::parse("github.com:off").unwrap(),
+        ..DiscoveryRules::default()
     };
     let insecure = site.discovery_by(insecure);
     assert_eq!(
@@ -356,4 +362,85 @@ async fn answers_are_remembered_for_a_moment() {
     discovery.forget(&path("example.com/widget/sub"));
     find(&discovery, "example.com/widget").await.unwrap();
     assert_eq!(site.server.count("/widget?go-get=1"), 2);
+}
+
+/// Discovery that shows `robot:sesame` to `https://example.com`, for paths that `patterns` matches.
+fn with_login(site: &Site, patterns: &str) -> Discovery {
+    let base = Base::parse("https://example.com").unwrap();
+    let login = Credentials::login(base.authority().unwrap(), b"robot", b"sesame").unwrap();
+    let credentials = vec![(Patterns::new(patterns), login)];
+    let within = Patterns::new("*");
+    site.discovery_by(DiscoveryRules { within, credentials, ..DiscoveryRules::default() })
+}
+
+/// `robot:sesame`
+const LOGIN: &str = "Basic cm9ib3Q6c2VzYW1l";
+
+#[tokio::test]
+async fn credentials_go_with_what_they_are_for() {
+    let site = Site::start().await;
+    for at in ["/team/widget", "/team/widget/sub", "/widget"] {
+        let prefix = at.trim_end_matches("/sub");
+        site.on(at, page(&[&format!("example.com{prefix} git https://github.com/acme/widget")]));
+    }
+    let discovery = with_login(&site, "example.com/team/*");
+    find(&discovery, "example.com/team/widget/sub").await.unwrap();
+    find(&discovery, "example.com/widget").await.unwrap();
+    let shown: Vec<_> = site
+        .server
+        .seen()
+        .iter()
+        .map(|request| (request.path.clone(), request.headers.get("authorization").cloned()))
+        .collect();
+    let login = Some(LOGIN.to_owned());
+    assert_eq!(
+        shown,
+        [
+            ("/team/widget/sub?go-get=1".to_owned(), login.clone()),
+            ("/team/widget?go-get=1".to_owned(), login),
+            ("/widget?go-get=1".to_owned(), None),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn credentials_stay_with_their_host() {
+    let (root, config) = authority("other.example");
+    let other = Server::start_tls(config).await;
+    let site = Site::start_trusting(&[("https://other.example", port(&other))], vec![root]).await;
+    site.on("/widget", Reply::redirect("https://other.example/widget?go-get=1"));
+    other.on("/widget?go-get=1", page(&[WIDGET]));
+    other.on("/x?go-get=1", page(&["other.example/x git https://github.com/acme/widget"]));
+    let discovery = with_login(&site, "*");
+    assert_eq!(find(&discovery, "example.com/widget").await.unwrap().root, "example.com/widget");
+    find(&discovery, "other.example/x").await.unwrap();
+    assert_eq!(site.server.seen()[0].headers["authorization"], LOGIN);
+    assert_eq!(other.paths(), ["/widget?go-get=1", "/x?go-get=1"]);
+    assert!(other.seen().iter().all(|request| !request.headers.contains_key("authorization")));
+}
+
+#[tokio::test]
+async fn hosts_that_hide_what_they_do_not_have() {
+    let site = Site::start().await;
+    for (closed, status) in
+        [("/group/repo/sub", 401), ("/group/repo/deep/er", 403), ("/group/repo/deep", 401), ("/group", 403)]
+    {
+        site.on(closed, Reply::new(status, "log in"));
+    }
+    site.on("/group/none", Reply::new(401, "log in"));
+    site.server.on("/?go-get=1", Reply::new(401, "log in"));
+    site.on("/group/repo", page(&["example.com/group/repo git https://git.example/group/repo"]));
+    let discovery = site.discovery();
+    for below in ["example.com/group/repo/sub", "example.com/group/repo/deep/er", "example.com/group/repo"] {
+        assert_eq!(find(&discovery, below).await.unwrap().root, "example.com/group/repo", "{below}");
+    }
+    // A page above that speaks of something else says nothing, and nothing is made of a refusal alone.
+    let refused_with = find(&discovery, "example.com/group/none").await.unwrap_err();
+    assert_ne!(refused_with.kind(), ErrorKind::NotFound);
+    assert!(refused_with.text().contains("https://example.com/group/none?go-get=1"), "{refused_with}");
+    let with_wrong = find(&with_login(&site, "*"), "example.com/group").await;
+    refused(with_wrong, ErrorKind::Forbidden, "");
+    site.on("/group", Reply::new(401, "log in"));
+    let with_wrong = find(&with_login(&site, "*"), "example.com/group").await;
+    refused(with_wrong, ErrorKind::Unavailable, "does not accept the credentials");
 }
