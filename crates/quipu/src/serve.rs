@@ -16,6 +16,7 @@ use quipu_server::{
     Parts, TokenFile, Vouching,
 };
 use quipu_verify as verify;
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -316,7 +317,9 @@ struct Served<'a> {
 
 async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Served<'_>) -> Result<App> {
     let name = served.verifier.name().to_string();
-    let instance = format!("{name}-{}", served.verifier.id());
+    // Every upstream sees it, and none is told what the organisation calls itself.
+    let digest = hex::encode(Sha256::digest(served.verifier.to_string()));
+    let instance = digest.get(..16).unwrap_or(&digest).to_owned();
     let myself = Myself { name: &name, instance: &instance, urls: own_urls(config, served.url) };
     let upstream = Upstream::new(config, &myself)?;
     let mut others = Vec::new();
