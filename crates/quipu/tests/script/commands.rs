@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::forge::Forge;
 use crate::http::{self, Answer};
 use crate::modules;
+use crate::sshd::Sshd;
 use crate::story::Story;
 use crate::upstream::{Fault, Upstream};
 
@@ -23,6 +24,7 @@ impl Story {
             ("needs", ["live"]) => self.needs_live(),
             ("upstream", args) => self.upstream_command(args),
             ("forge", args) => self.forge_command(args),
+            ("sshd", ["start"]) => self.start_sshd(),
             ("commit", [repository, directory, tags @ ..]) => self.commit(repository, directory, tags),
             ("quipu", args) => self.quipu_command(args),
             ("env", [pair]) => set(&mut self.go_env, pair),
@@ -95,11 +97,16 @@ impl Story {
 
     fn forge_command(&mut self, args: &[&str]) -> Held {
         match args {
-            ["start"] => {
-                let forge = Forge::start(&self.path("forge"));
+            ["start", tls @ ..] => {
+                let forge = match tls {
+                    [] => Forge::start(&self.path("forge")),
+                    ["tls"] => Forge::start_tls(&self.path("forge"), &self.path("forge.ca"))?,
+                    _ => return Err("not a way to start a forge".to_owned()),
+                };
                 self.vars.insert("FORGE".to_owned(), forge.url.clone());
                 self.forge = Some(forge);
             }
+            ["hide"] => self.forge()?.hide(),
             ["lock", repository, userinfo] => self.forge()?.lock(repository, userinfo),
             ["forget"] => self.forge()?.forget(),
             ["asked", text] => return Ok(self.forge()?.asked().iter().any(|asked| asked.contains(text))),
@@ -127,6 +134,19 @@ impl Story {
         run(self, &["add", "--all"])?;
         run(self, &["commit", "--quiet", "--allow-empty", "--message", "next"])?;
         tags.iter().try_for_each(|tag| run(self, &["tag", "--force", tag]).map(drop))?;
+        Ok(true)
+    }
+
+    /// A real sshd before the repositories below `./forge`.
+    fn start_sshd(&mut self) -> Held {
+        match Sshd::start(&self.work)? {
+            Some(sshd) => {
+                self.vars.insert("SSH".to_owned(), sshd.url.clone());
+                self.vars.insert("HOSTSSH".to_owned(), sshd.host.clone());
+                self.sshd = Some(sshd);
+            }
+            None => self.skipped = Some("sshd is not installed (Debian's openssh-server)".to_owned()),
+        }
         Ok(true)
     }
 

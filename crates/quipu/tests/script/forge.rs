@@ -1,7 +1,8 @@
 //! A forge: a web server with `git http-backend` behind it, and pages that say where the repositories of modules are.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,6 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use base64::Engine as _;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A running forge. It listens until the test process ends.
 pub(crate) struct Forge {
@@ -22,6 +27,8 @@ struct State {
     /// By path of a repository, `user:secret`, which everyone else is refused without.
     locked: Mutex<BTreeMap<String, String>>,
     asked: Mutex<Vec<String>>,
+    /// Whether it asks for a login where there is nothing.
+    hides: Mutex<bool>,
 }
 
 struct Request {
@@ -35,18 +42,45 @@ struct Request {
 impl Forge {
     /// Serves the bare repositories below `root` on a port of its own.
     pub(crate) fn start(root: &Path) -> Self {
+        Self::listen("http", root, serve)
+    }
+
+    /// The same over TLS, with a certificate of an authority that is made for it and written to `ca`.
+    pub(crate) fn start_tls(root: &Path, ca: &Path) -> Result<Self, String> {
+        let (authority, config) = authority().map_err(|error| error.to_string())?;
+        fs::write(ca, authority).map_err(|error| error.to_string())?;
+        let config = Arc::new(config);
+        Ok(Self::listen("https", root, move |state, stream| {
+            let Ok(connection) = ServerConnection::new(Arc::clone(&config)) else { return };
+            let mut stream = StreamOwned::new(connection, stream);
+            serve(state, &mut stream);
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }))
+    }
+
+    fn listen(scheme: &str, root: &Path, serve: impl Fn(&State, TcpStream) + Clone + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let state =
-            Arc::new(State { root: root.to_owned(), locked: Mutex::default(), asked: Mutex::default() });
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+        let state = Arc::new(State {
+            root: root.to_owned(),
+            locked: Mutex::default(),
+            asked: Mutex::default(),
+            hides: Mutex::default(),
+        });
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&shared);
-                thread::spawn(move || serve(&state, &stream));
+                let (state, serve) = (Arc::clone(&shared), serve.clone());
+                thread::spawn(move || serve(&state, stream));
             }
         });
         Self { url, state }
+    }
+
+    /// From now on it asks for a login wherever there is nothing, as forges do that do not say what they have.
+    pub(crate) fn hide(&self) {
+        *self.state.hides.lock().unwrap() = true;
     }
 
     /// From now on the repository is shown only to who brings `user:secret`.
@@ -65,8 +99,8 @@ impl Forge {
 }
 
 /// One request a connection is enough.
-fn serve(state: &State, mut stream: &TcpStream) {
-    let Some(request) = read(stream) else { return };
+fn serve(state: &State, mut stream: impl Read + Write) {
+    let Some(request) = read(&mut stream) else { return };
     state.asked.lock().unwrap().push(format!("{} {}", request.method, request.target));
     let (status, headers, body) = answer(state, &request);
     let head =
@@ -74,7 +108,7 @@ fn serve(state: &State, mut stream: &TcpStream) {
     let _ = stream.write_all(&[head.into_bytes(), body].concat());
 }
 
-fn read(stream: &TcpStream) -> Option<Request> {
+fn read(stream: impl Read) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = || {
         let mut line = String::new();
@@ -116,11 +150,35 @@ fn answer(state: &State, request: &Request) -> (String, String, Vec<u8>) {
     if let Some((_, userinfo)) = lock {
         let wanted = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(userinfo));
         if request.headers.get("authorization") != Some(&wanted) {
-            let headers = "WWW-Authenticate: Basic realm=\"forge\"\r\n".to_owned();
-            return ("401 Unauthorized".to_owned(), headers, Vec::new());
+            return login();
         }
     }
-    backend(state, request)
+    let answer = backend(state, request);
+    if *state.hides.lock().unwrap() && answer.0.starts_with("404") { login() } else { answer }
+}
+
+fn login() -> (String, String, Vec<u8>) {
+    let headers = "WWW-Authenticate: Basic realm=\"forge\"\r\n".to_owned();
+    ("401 Unauthorized".to_owned(), headers, Vec::new())
+}
+
+/// An authority, as PEM, and what a server on 127.0.0.1 has from it.
+fn authority() -> Result<(String, ServerConfig), rcgen::Error> {
+    let root_key = KeyPair::generate()?;
+    let mut root = CertificateParams::new(Vec::new())?;
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let pem = root.self_signed(&root_key)?.pem();
+    let key = KeyPair::generate()?;
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+    let leaf = leaf.signed_by(&key, &Issuer::new(root, root_key))?;
+    let secret = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], secret)
+        .unwrap();
+    Ok((pem, config))
 }
 
 /// Has `git http-backend` answer.

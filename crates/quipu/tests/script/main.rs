@@ -11,7 +11,9 @@ mod database;
 mod forge;
 mod http;
 mod modules;
+mod privacy;
 mod program;
+mod sshd;
 mod story;
 mod upstream;
 
@@ -42,6 +44,19 @@ macro_rules! stories {
 
 fn scripts() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/script")
+}
+
+/// A story in which a private name reaches the upstream fails, whoever told it.
+#[test]
+fn a_leak_is_noticed() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let story = "upstream start\nquipu env GOPRIVATE=corp.test\nenv GOPROXY=$UPSTREAM\nenv GOSUMDB=off\n\
+                 go mod download corp.test/secret@v1.0.0\nupstream forget\n-- go.mod --\nmodule main.test\n";
+    std::fs::write(file.path(), story).unwrap();
+    let why = story::play(file.path()).unwrap_err();
+    assert!(why.contains("private names left") && why.contains("/corp.test/secret/@v/v1.0.0.zip"), "{why}");
+    std::fs::write(file.path(), story.replace("corp.test\n", "other.test\n")).unwrap();
+    story::play(file.path()).unwrap();
 }
 
 stories! {
@@ -82,12 +97,15 @@ stories! {
     policy_dry_run
     policy_toolchain
     prefer
+    private_ca
     private_patterns
     private_server
     publish
     publish_zip
     quarantine
     repository
+    repository_prefixes
+    repository_ssh
     restart
     restored_data
     retracted

@@ -12,7 +12,9 @@ use tempfile::TempDir;
 use crate::archive::Archive;
 use crate::forge::Forge;
 use crate::http::Answer;
+use crate::privacy;
 use crate::program::{Ended, Server, command, run};
+use crate::sshd::Sshd;
 use crate::upstream::Upstream;
 
 /// The state of a story between two commands.
@@ -26,7 +28,10 @@ pub(crate) struct Story {
     pub(crate) server_env: BTreeMap<String, String>,
     pub(crate) upstream: Option<Upstream>,
     pub(crate) forge: Option<Forge>,
+    pub(crate) sshd: Option<Sshd>,
     pub(crate) server: Option<Server>,
+    /// The configuration that the server was last started with.
+    config: Option<toml::Table>,
     pub(crate) last: Ended,
     pub(crate) answer: Answer,
     /// Set once the story cannot go on here, with the reason.
@@ -43,6 +48,7 @@ pub(crate) fn play(file: &Path) -> Outcome {
     for (number, line) in archive.comment.lines().enumerate() {
         let outcome = story.line(line);
         outcome
+            .and_then(|()| story.kept_private())
             .map_err(|why| format!("{}:{}: {line}\n{why}\n{}", file.display(), number + 1, story.state()))?;
         if let Some(why) = &story.skipped {
             eprintln!("SKIPPED {}: {why}", file.display());
@@ -95,10 +101,27 @@ impl Story {
             server_env,
             upstream: None,
             forge: None,
+            sshd: None,
             server: None,
+            config: None,
             last: Ended::default(),
             answer: Answer::default(),
             skipped: None,
+        }
+    }
+
+    /// Whether the upstream heard nothing but what it may.
+    fn kept_private(&self) -> Result<(), String> {
+        let leaks = self.upstream.as_ref().map(Upstream::leaks).unwrap_or_default();
+        if leaks.is_empty() { Ok(()) } else { Err(format!("private names left:\n{}", leaks.join("\n"))) }
+    }
+
+    /// Tells the upstream which names it must not hear from now on, by what `go` and the server were told.
+    fn keep_private(&self) {
+        if let Some(upstream) = &self.upstream {
+            let names =
+                [privacy::names(&self.go_env, None), privacy::names(&self.server_env, self.config.as_ref())];
+            upstream.keep_from(names.concat());
         }
     }
 
@@ -110,6 +133,7 @@ impl Story {
         };
         let Some((name, args)) = words.split_first() else { return Ok(()) };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.keep_private();
         let held = self.command(name, &args)?;
         if held != turned { Ok(()) } else { Err("did not come out so".to_owned()) }
     }
@@ -187,6 +211,10 @@ impl Story {
         if self.server.is_some() {
             return Err("a server runs already".to_owned());
         }
+        let file = args.iter().position(|arg| *arg == "--config").and_then(|at| args.get(at + 1));
+        self.config =
+            file.map(|file| self.text(file)?.parse().map_err(|e| format!("{file}: {e}"))).transpose()?;
+        self.keep_private();
         let mut command = command("quipu", &self.server_env);
         command.arg("serve").args(args).current_dir(&self.work);
         if !args.contains(&"--listen") {

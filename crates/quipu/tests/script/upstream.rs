@@ -11,6 +11,7 @@ use quipu_module::ModuleVersion;
 
 use crate::database::{Database, NAME};
 use crate::modules::{self, Module};
+use crate::privacy::leaked;
 
 /// What goes wrong at a path.
 #[derive(Clone, Debug)]
@@ -30,6 +31,9 @@ struct State {
     faults: Mutex<BTreeMap<String, Fault>>,
     away: Mutex<bool>,
     asked: Mutex<Vec<String>>,
+    /// The names that it must not hear, and the requests in which it did.
+    private: Mutex<Vec<String>>,
+    leaks: Mutex<Vec<String>>,
 }
 
 /// A running upstream. It listens until the test process ends; nothing outlives a test but an idle thread.
@@ -53,6 +57,8 @@ impl Upstream {
             faults: Mutex::default(),
             away: Mutex::default(),
             asked: Mutex::default(),
+            private: Mutex::default(),
+            leaks: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         thread::spawn(move || {
@@ -161,6 +167,16 @@ impl Upstream {
         })
     }
 
+    /// From now on it must hear none of these names.
+    pub(crate) fn keep_from(&self, names: Vec<String>) {
+        *self.state.private.lock().unwrap() = names;
+    }
+
+    /// The requests that held a name which it must not hear. They are never forgotten.
+    pub(crate) fn leaks(&self) -> Vec<String> {
+        self.state.leaks.lock().unwrap().clone()
+    }
+
     pub(crate) fn forget(&self) {
         self.state.asked.lock().unwrap().clear();
     }
@@ -178,11 +194,13 @@ fn at_v(id: &ModuleVersion) -> String {
 fn serve(state: &State, stream: &TcpStream) {
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     while let Some(request) = lines.next() {
-        if *state.away.lock().unwrap() {
-            return;
+        // GET has no body.
+        let headers: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        let head = format!("{request}\n{}", headers.join("\n"));
+        if let Some(name) = leaked(&state.private.lock().unwrap(), &head) {
+            state.leaks.lock().unwrap().push(format!("{name} in: {request}"));
         }
-        // The headers say nothing of interest; GET has no body.
-        if !lines.by_ref().any(|line| line.is_empty()) {
+        if *state.away.lock().unwrap() {
             return;
         }
         let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
