@@ -116,7 +116,7 @@ impl World {
         let offering = Arc::new(Offering::new(rulebook, clock.clone(), noted.clone()));
         let filter = Filter::new(Arc::clone(&offering), modules.clone(), None, Policy::default());
         let filter = Arc::new(filter);
-        let proxy = ModuleProxy::new(modules.clone(), Arc::clone(&filter));
+        let proxy = ModuleProxy::new(modules.clone(), Arc::clone(&filter), 0);
         Self { clock, offering, noted, modules, proxy, filter, _dir: dir }
     }
 
