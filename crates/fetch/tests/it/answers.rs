@@ -1,6 +1,5 @@
 //! Lists and the like: fresh for a minute, renewed behind the scenes, served when upstream is away, never shrinking.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +7,13 @@ use quipu_fetch::{AdmitAll, Cache, CacheOptions, Error, ErrorKind, FileKind, Ups
 use quipu_module::Version;
 use tokio::time::{Instant, sleep};
 
+use super::root;
+use crate::support::root::Root;
 use crate::support::scripted::Scripted;
 use crate::support::{options, path, query, version};
 
-fn cache(root: &Path, upstream: &Arc<Scripted>, options: CacheOptions) -> Cache {
-    Cache::open_root(root, upstream.clone(), Arc::new(AdmitAll), options).unwrap()
+fn cache(root: &Root, upstream: &Arc<Scripted>, options: CacheOptions) -> Cache {
+    root.open(upstream.clone(), Arc::new(AdmitAll), options)
 }
 
 async fn list(cache: &Cache) -> String {
@@ -27,8 +28,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn lists_are_fresh_for_a_minute_then_renewed_behind_the_scenes_then_waited_for() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     upstream.set(LIST, Ok("v1.0.0"));
     assert_eq!((list(&cache).await.as_str(), upstream.asked()), ("v1.0.0", 1));
     upstream.set(LIST, Ok("v1.0.0 v1.1.0"));
@@ -46,8 +47,8 @@ async fn lists_are_fresh_for_a_minute_then_renewed_behind_the_scenes_then_waited
 
 #[tokio::test(start_paused = true)]
 async fn the_last_list_is_served_while_upstream_is_away() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let first = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let first = cache(&root, &upstream, options());
     upstream.set(LIST, Ok("v1.0.0"));
     list(&first).await;
     upstream.fail(LIST);
@@ -55,7 +56,7 @@ async fn the_last_list_is_served_while_upstream_is_away() {
     assert_eq!(list(&first).await, "v1.0.0");
     assert_eq!(first.stats().stale, 1);
     // After a restart, and when upstream hangs instead of failing: five seconds of patience, once.
-    let second = cache(root.path(), &upstream, options());
+    let second = cache(&root, &upstream, options());
     *upstream.delay.lock().unwrap() = 50 * SECOND;
     let started = Instant::now();
     assert_eq!(list(&second).await, "v1.0.0");
@@ -72,7 +73,7 @@ async fn the_last_list_is_served_while_upstream_is_away() {
     sleep(SECOND).await;
     assert_eq!(list(&second).await, "v1.0.0 v1.1.0");
     // Without a stored list a fault is a fault, and is not remembered.
-    let third = cache(tempfile::tempdir().unwrap().path(), &upstream, options());
+    let third = cache(&super::root(), &upstream, options());
     upstream.fail(LIST);
     assert_eq!(list(&third).await, "Unavailable");
     upstream.set(LIST, Ok("v1.0.0"));
@@ -81,8 +82,8 @@ async fn the_last_list_is_served_while_upstream_is_away() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_is_away_is_not_hammered() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     upstream.set(LIST, Ok("v1.0.0"));
     list(&cache).await;
     upstream.fail(LIST);
@@ -98,8 +99,8 @@ async fn an_upstream_that_is_away_is_not_hammered() {
 
 #[tokio::test(start_paused = true)]
 async fn versions_once_seen_stay_listed() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     upstream.set(LIST, Ok("v1.0.0 v1.1.0"));
     list(&cache).await;
     for (answer, expected) in [
@@ -113,14 +114,14 @@ async fn versions_once_seen_stay_listed() {
         sleep(400 * SECOND).await;
         assert_eq!(list(&cache).await, expected);
     }
-    let stored = std::fs::read_to_string(root.path().join("example.com/m/@v/list")).unwrap();
-    assert_eq!(stored, "v0.9.0\nv1.0.0\nv1.0.1\nv1.1.0\nv1.2.0\n");
+    let stored = root.get("example.com/m/@v/list").unwrap();
+    assert_eq!(stored, b"v0.9.0\nv1.0.0\nv1.0.1\nv1.1.0\nv1.2.0\n");
 }
 
 #[tokio::test(start_paused = true)]
 async fn stored_versions_are_listed_although_upstream_forgot_them() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     upstream.set("example.com/m@v0.5.0", Ok(r#"{"Version":"v0.5.0"}"#));
     upstream.set("example.com/m@v0.5.0 mod", Ok("module example.com/m\n\ngo 1.20\n"));
     let stored = version("example.com/m@v0.5.0");
@@ -134,8 +135,8 @@ async fn stored_versions_are_listed_although_upstream_forgot_them() {
 
 #[tokio::test(start_paused = true)]
 async fn a_version_that_the_list_lacks_renews_it() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     upstream.set(LIST, Ok("v1.0.0"));
     assert_eq!(list(&cache).await, "v1.0.0");
     // Just tagged, and asked for by its name before the list is a minute old.
@@ -151,8 +152,8 @@ async fn a_version_that_the_list_lacks_renews_it() {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_needs_a_module() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     upstream.set(LIST, Ok(""));
     let error = cache.list(&path("example.com/m")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -168,8 +169,8 @@ async fn an_empty_list_needs_a_module() {
 
 #[tokio::test(start_paused = true)]
 async fn absence_is_remembered_for_ten_seconds() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     for _ in 0..5 {
         assert_eq!(list(&cache).await, "NotFound");
         assert!(cache.latest(&path("example.com/m")).await.is_err());
@@ -185,8 +186,8 @@ async fn absence_is_remembered_for_ten_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn queries_change_and_versions_do_not() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     let module = path("example.com/m");
     let pseudo = |second: u32| format!(r#"{{"Version":"v0.0.0-202401020304{second:02}-abcdefabcdef"}}"#);
     for question in ["main", "v2.0.0", "v1.2", "abcdef1"] {
@@ -221,8 +222,8 @@ async fn queries_change_and_versions_do_not() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_held_is_answered_without_asking() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     let module = path("example.com/m");
     for error in [
         cache.held_list(&module).await.unwrap_err(),
@@ -258,8 +259,8 @@ async fn what_is_held_is_answered_without_asking() {
 
 #[tokio::test]
 async fn a_thousand_questions_are_one() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream, options());
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
     upstream.set(LIST, Ok("v1.0.0"));
     *upstream.delay.lock().unwrap() = Duration::from_millis(50);
     let asks: Vec<_> = (0..1000)

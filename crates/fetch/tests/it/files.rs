@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::root;
 use crate::support::modules::{Module, zip};
 use crate::support::server::{Reply, Server};
-use crate::support::{self, Judge, cache, own, path, query, tree, version};
+use crate::support::{self, Judge, path, query, version};
 use quipu_fetch::storage::Stored;
 use quipu_fetch::{Cache, CacheOptions, ErrorKind, FileKind, Upstream as _};
 
@@ -17,10 +18,10 @@ async fn bytes(cache: &Cache, version: &str, kind: FileKind) -> Vec<u8> {
 
 #[tokio::test]
 async fn files_are_fetched_separately_and_once() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/Big/m@v1.0.0-RC1", 1 << 20);
     module.serve(&server);
-    let cache = cache(root.path(), &server.url, &judge);
+    let cache = root.cache(&server.url, &judge);
     let asked = &module.version;
     for kind in KINDS {
         assert!(cache.open(asked, kind).unwrap().is_none());
@@ -39,15 +40,15 @@ async fn files_are_fetched_separately_and_once() {
     assert_eq!(judge.asked(), ["mod example.com/Big/m@v1.0.0-RC1", "zip example.com/Big/m@v1.0.0-RC1"]);
     let stem = "example.com/!big/m/@v/v1.0.0-!r!c1";
     let names = ["info", "mod", "mod.ok", "zip", "zip.ok"].map(|extension| format!("{stem}.{extension}"));
-    assert_eq!(tree(root.path()), names);
-    assert_eq!(own(root.path(), ".staging"), [""; 0]);
+    assert_eq!(root.tree(), names);
+    assert_eq!(root.own(".staging"), [""; 0]);
     let stats = cache.stats();
     assert_eq!((stats.misses, stats.stored, stats.refused, stats.under_way), (3, 3, 0, 0));
 }
 
 #[tokio::test]
 async fn opened_files_say_what_they_are() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let small = Module::new("example.com/small@v1.0.0", 10);
     let big = Module::new("example.com/big@v1.0.0", 1 << 20);
     small.serve(&server);
@@ -55,11 +56,12 @@ async fn opened_files_say_what_they_are() {
     let mut etags = Vec::new();
     for _ in 0..2 {
         // The second time with nothing in memory.
-        let cache = cache(root.path(), &server.url, &judge);
+        let cache = root.cache(&server.url, &judge);
         for module in [&small, &big] {
             let file = cache.file(&module.version, FileKind::Zip).await.unwrap();
             assert_eq!((file.length, file.h1), (module.zip.len() as u64, Some(module.zip_h1())));
-            assert_eq!(matches!(file.body, Stored::File(_)), module.zip.len() > 256 << 10);
+            let on_disk = root.directory().is_some() && module.zip.len() > 256 << 10;
+            assert_eq!(matches!(file.body, Stored::File(_)), on_disk);
             etags.push(file.etag.to_string());
             assert_eq!(file.bytes().await.unwrap(), module.zip);
         }
@@ -73,7 +75,7 @@ async fn opened_files_say_what_they_are() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_hundred_callers_cause_one_fetch() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 2 << 20);
     module.serve(&server);
     for extension in ["info", "mod", "zip"] {
@@ -84,7 +86,7 @@ async fn five_hundred_callers_cause_one_fetch() {
         };
         server.on(&module.url(extension), Reply::ok(content).after(Duration::from_millis(100)));
     }
-    let cache = cache(root.path(), &server.url, &judge);
+    let cache = root.cache(&server.url, &judge);
     let mut callers = Vec::new();
     for n in 0..1500 {
         let (cache, version) = (cache.clone(), module.version.clone());
@@ -102,11 +104,11 @@ async fn five_hundred_callers_cause_one_fetch() {
 
 #[tokio::test]
 async fn the_first_caller_may_leave() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 100_000);
     module.serve(&server);
     server.on(&module.url("zip"), Reply::ok(module.zip.clone()).drip(10_000, Duration::from_millis(20)));
-    let cache = cache(root.path(), &server.url, &judge);
+    let cache = root.cache(&server.url, &judge);
     let first = tokio::spawn({
         let (cache, version) = (cache.clone(), module.version.clone());
         async move { cache.file(&version, FileKind::Zip).await.map(drop) }
@@ -122,11 +124,11 @@ async fn the_first_caller_may_leave() {
 
 #[tokio::test]
 async fn broken_zips_are_never_stored() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 100_000);
     let other = Module::new("example.com/other@v1.0.0", 10);
     module.serve(&server);
-    let cache = cache(root.path(), &server.url, &judge);
+    let cache = root.cache(&server.url, &judge);
     let whole = || Reply::ok(module.zip.clone());
     let half = module.zip.len() / 2;
     let mut flipped = module.zip.clone();
@@ -154,8 +156,8 @@ async fn broken_zips_are_never_stored() {
         assert!(cache.open(&module.version, FileKind::Zip).unwrap().is_none());
     }
     assert_eq!(judge.asked(), ["mod example.com/m@v1.0.0"]);
-    assert_eq!(tree(root.path()), ["example.com/m/@v/v1.0.0.mod", "example.com/m/@v/v1.0.0.mod.ok"]);
-    assert_eq!((own(root.path(), ".staging").len(), own(root.path(), ".evidence").len()), (0, 0));
+    assert_eq!(root.tree(), ["example.com/m/@v/v1.0.0.mod", "example.com/m/@v/v1.0.0.mod.ok"]);
+    assert_eq!((root.own(".staging").len(), root.own(".evidence").len()), (0, 0));
     // And nothing of it is remembered.
     server.on(&module.url("zip"), whole());
     assert_eq!(bytes(&cache, "example.com/m@v1.0.0", FileKind::Zip).await, module.zip);
@@ -163,56 +165,56 @@ async fn broken_zips_are_never_stored() {
 
 #[tokio::test]
 async fn what_is_refused_is_kept_aside_and_not_served() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 1000);
     module.serve(&server);
     judge.refuse(module.zip_h1());
-    let cache = cache(root.path(), &server.url, &judge);
+    let cache = root.cache(&server.url, &judge);
     for _ in 0..2 {
         let error = cache.file(&module.version, FileKind::Zip).await.unwrap_err();
         assert_eq!((error.kind(), error.text()), (ErrorKind::Rejected, "the log knows another hash"));
     }
-    assert_eq!(tree(root.path()), ["example.com/m/@v/v1.0.0.mod", "example.com/m/@v/v1.0.0.mod.ok"]);
-    let names = own(root.path(), ".evidence");
+    assert_eq!(root.tree(), ["example.com/m/@v/v1.0.0.mod", "example.com/m/@v/v1.0.0.mod.ok"]);
+    let names = root.own(".evidence");
     let [proof, report, kept] = &names[..] else { panic!("{names:?}") };
-    let read = |name: &str| std::fs::read(root.path().join(".evidence").join(name)).unwrap();
+    let read = |name: &str| root.get(&format!(".evidence/{name}")).unwrap();
     assert_eq!((read(proof), read(kept)), (b"proof".to_vec(), module.zip.clone()));
     assert!(kept.ends_with(".zip") && report.ends_with(".txt"));
     assert!(String::from_utf8(read(report)).unwrap().starts_with("example.com/m@v1.0.0 zip\n"));
     assert_eq!((cache.stats().refused, cache.stats().rejected), (2, 2));
 
     judge.refuse(module.go_mod_h1());
-    let root = tempfile::tempdir().unwrap();
-    let cache = support::cache(root.path(), &server.url, &judge);
+    let root = super::root();
+    let cache = root.cache(&server.url, &judge);
     assert_eq!(cache.file(&module.version, FileKind::GoMod).await.unwrap_err().kind(), ErrorKind::Rejected);
     assert_eq!(cache.file(&module.version, FileKind::Zip).await.unwrap_err().kind(), ErrorKind::Rejected);
-    assert_eq!((tree(root.path()).len(), own(root.path(), ".evidence").len()), (0, 3));
+    assert_eq!((root.tree().len(), root.own(".evidence").len()), (0, 3));
 }
 
 #[tokio::test]
 async fn a_zip_that_could_not_be_admitted_is_not_even_asked_for() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 1000);
     module.serve(&server);
     judge.nothing.store(true, Ordering::SeqCst);
-    let cache = cache(root.path(), &server.url, &judge);
+    let cache = root.cache(&server.url, &judge);
     let error = cache.file(&module.version, FileKind::Zip).await.unwrap_err();
     assert_eq!((error.kind(), error.text()), (ErrorKind::NotFound, "example.com/m@v1.0.0: nobody knows it"));
     assert_eq!(server.paths(), [module.url("mod")]);
     assert_eq!(bytes(&cache, "example.com/m@v1.0.0", FileKind::GoMod).await, module.go_mod);
-    assert_eq!(own(root.path(), ".staging"), [""; 0]);
+    assert_eq!(root.own(".staging"), [""; 0]);
 }
 
 #[tokio::test]
 async fn what_cannot_be_judged_is_not_stored() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 1000);
     module.serve(&server);
     judge.away.store(true, Ordering::SeqCst);
-    let cache = cache(root.path(), &server.url, &judge);
+    let cache = root.cache(&server.url, &judge);
     let error = cache.file(&module.version, FileKind::Zip).await.unwrap_err();
     assert_eq!((error.kind(), error.text()), (ErrorKind::Unavailable, "the log is away"));
-    assert_eq!((tree(root.path()).len(), own(root.path(), ".staging").len()), (0, 0));
+    assert_eq!((root.tree().len(), root.own(".staging").len()), (0, 0));
     judge.away.store(false, Ordering::SeqCst);
     assert_eq!(bytes(&cache, "example.com/m@v1.0.0", FileKind::Zip).await, module.zip);
 }
@@ -230,25 +232,23 @@ async fn whether_the_go_mod_in_the_zip_must_be_the_one_that_is_served_is_for_the
     agreeing.iter().chain(&differing).for_each(|module| module.serve(&server));
 
     // One that knows both hashes takes both.
-    let root = tempfile::tempdir().unwrap();
-    let vouched = cache(root.path(), &server.url, &judge);
+    let root = root();
+    let vouched = root.cache(&server.url, &judge);
     for module in agreeing.iter().chain(&differing) {
         let file = vouched.file(&module.version, FileKind::Zip).await.unwrap();
         assert_eq!(file.bytes().await.unwrap(), module.zip);
         let go_mod = vouched.file(&module.version, FileKind::GoMod).await.unwrap();
         assert_eq!(go_mod.bytes().await.unwrap(), module.go_mod);
     }
-    assert_eq!(own(root.path(), ".evidence"), [""; 0]);
+    assert_eq!(root.own(".evidence"), [""; 0]);
 
     // One that does not is told of the difference, for fetched zips and for those found in the tree.
     judge.strict.store(true, Ordering::SeqCst);
-    let empty = tempfile::tempdir().unwrap();
+    let empty = super::root();
     for (root, owner) in [(&empty, "quipu"), (&root, "sum.other")] {
         let (client, _) = support::client(&[&server.url]);
         let options = CacheOptions { owner: owner.to_owned(), ..support::options() };
-        let strict =
-            Cache::open_root(root.path(), support::chain(&server.url, &client), judge.clone(), options)
-                .unwrap();
+        let strict = root.open(support::chain(&server.url, &client), judge.clone(), options);
         for module in &agreeing {
             strict.file(&module.version, FileKind::Zip).await.unwrap();
         }
@@ -257,26 +257,26 @@ async fn whether_the_go_mod_in_the_zip_must_be_the_one_that_is_served_is_for_the
             assert_eq!(error.kind(), ErrorKind::Rejected);
             assert!(strict.open(&module.version, FileKind::Zip).unwrap().is_none());
         }
-        let kept = own(root.path(), ".evidence");
+        let kept = root.own(".evidence");
         assert_eq!(kept.iter().filter(|name| name.ends_with(".zip")).count(), 2, "{kept:?}");
     }
 }
 
 #[tokio::test]
 async fn stored_files_never_change_and_outlive_their_origin() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 1000);
     module.serve(&server);
-    let first = cache(root.path(), &server.url, &judge);
+    let first = root.cache(&server.url, &judge);
     for kind in KINDS {
         first.file(&module.version, kind).await.unwrap();
     }
     let changed = Module { zip: zip(&[("example.com/m@v1.0.0/x.go", b"package y\n")]), ..module.clone() };
     changed.serve(&server);
-    let second = cache(root.path(), &server.url, &judge);
+    let second = root.cache(&server.url, &judge);
     assert_eq!(bytes(&second, "example.com/m@v1.0.0", FileKind::Zip).await, module.zip);
     drop(server);
-    let third = cache(root.path(), "http://127.0.0.1:9", &judge);
+    let third = root.cache("http://127.0.0.1:9", &judge);
     assert_eq!(bytes(&third, "example.com/m@v1.0.0", FileKind::Zip).await, module.zip);
     assert_eq!(third.info(&path("example.com/m"), &query("v1.0.0")).await.unwrap().format(), module.info);
     let missing = third.file(&version("example.com/m@v1.0.1"), FileKind::Info).await.unwrap_err();
@@ -285,8 +285,8 @@ async fn stored_files_never_change_and_outlive_their_origin() {
 
 #[tokio::test]
 async fn infos_must_be_for_what_was_asked() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
-    let cache = cache(root.path(), &server.url, &judge);
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
+    let cache = root.cache(&server.url, &judge);
     let url = "/example.com/m/@v/v1.0.0.info";
     for body in [r#"{"Version":"v1.0.1"}"#, r#"{"Version":"v1.0"}"#, "{}", "", "not found"] {
         server.on(url, Reply::ok(body));
@@ -300,10 +300,10 @@ async fn infos_must_be_for_what_was_asked() {
 
 #[tokio::test]
 async fn absence_is_remembered_for_seconds_and_faults_not_at_all() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let (client, _) = support::client(&[&server.url]);
     let options = CacheOptions { absence: Duration::from_millis(300), ..support::options() };
-    let cache = Cache::open_root(root.path(), support::chain(&server.url, &client), judge, options).unwrap();
+    let cache = root.open(support::chain(&server.url, &client), judge, options);
     let module = Module::new("example.com/m@v1.0.0", 0);
     for status in [500, 502, 503, 429, 401, 418, 508] {
         server.always(Some(Reply::new(status, "not found: no")));
@@ -331,13 +331,13 @@ async fn absence_is_remembered_for_seconds_and_faults_not_at_all() {
 
 #[tokio::test]
 async fn a_full_disk_stops_fetching_but_not_serving() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
     let module = Module::new("example.com/m@v1.0.0", 10);
     module.serve(&server);
-    cache(root.path(), &server.url, &judge).file(&module.version, FileKind::Zip).await.unwrap();
+    root.cache(&server.url, &judge).file(&module.version, FileKind::Zip).await.unwrap();
     let (client, _) = support::client(&[&server.url]);
     let options = CacheOptions { disk_floor: u64::MAX, ..support::options() };
-    let full = Cache::open_root(root.path(), support::chain(&server.url, &client), judge, options).unwrap();
+    let full = root.open(support::chain(&server.url, &client), judge, options);
     assert_eq!(bytes(&full, "example.com/m@v1.0.0", FileKind::Zip).await, module.zip);
     let error = full.file(&module.version, FileKind::Info).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -347,8 +347,8 @@ async fn a_full_disk_stops_fetching_but_not_serving() {
 
 #[tokio::test]
 async fn names_that_no_disk_can_hold_do_not_exist() {
-    let (server, root, judge) = (Server::start().await, tempfile::tempdir().unwrap(), Judge::new());
-    let cache = cache(root.path(), &server.url, &judge);
+    let (server, root, judge) = (Server::start().await, root(), Judge::new());
+    let cache = root.cache(&server.url, &judge);
     let long = format!("example.com/{}", "a".repeat(300));
     let error = cache.file(&version(&format!("{long}@v1.0.0")), FileKind::GoMod).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);

@@ -1,6 +1,5 @@
 //! What is new is seen soon, and what was offered once stays offered, whatever upstream says.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +8,16 @@ use quipu_fetch::{AdmitAll, Cache, Error, ErrorKind, FileKind, Upstream as _};
 use quipu_module::Version;
 use tokio::time::{Instant, sleep};
 
+use super::root;
+use crate::support::root::Root;
 use crate::support::scripted::Scripted;
 use crate::support::{options, path, query, version};
 
 const MODULE: &str = "example.com/m";
 const SECOND: Duration = Duration::from_secs(1);
 
-fn cache(root: &Path, upstream: &Arc<Scripted>) -> Cache {
-    Cache::open_root(root, upstream.clone(), Arc::new(AdmitAll), options()).unwrap()
+fn cache(root: &Root, upstream: &Arc<Scripted>) -> Cache {
+    root.open(upstream.clone(), Arc::new(AdmitAll), options())
 }
 
 /// Tags a version upstream: its three files, not the list.
@@ -38,8 +39,8 @@ async fn latest(cache: &Cache) -> Result<String, ErrorKind> {
 
 #[tokio::test(start_paused = true)]
 async fn a_version_asked_for_before_it_existed_is_there_within_ten_seconds() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream);
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream);
     let wanted = version("example.com/m@v1.0.0");
     // Its go.mod first, then its zip: that one needs the other, and its absence is no newer.
     for kind in [FileKind::GoMod, FileKind::Info] {
@@ -58,8 +59,8 @@ async fn a_version_asked_for_before_it_existed_is_there_within_ten_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_forgotten_is_asked_for_anew() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream);
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream);
     let (module, new) = (path(MODULE), version("example.com/m@v1.1.0"));
     let pseudo = |n: u32| format!(r#"{{"Version":"v0.0.0-2024010203040{n}-abcdefabcdef"}}"#);
     upstream.set("example.com/m list", Ok("v1.0.0"));
@@ -93,8 +94,8 @@ async fn what_is_forgotten_is_asked_for_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_under_way_when_the_news_came_is_no_answer() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream);
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream);
     let new = version("example.com/m@v1.0.0");
     *upstream.delay.lock().unwrap() = SECOND;
     let asking = |kind| {
@@ -122,8 +123,8 @@ async fn an_answer_under_way_when_the_news_came_is_no_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn latest_does_not_go_back_but_for_retractions() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream);
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream);
     for number in ["v1.0.0", "v1.1.0", "v1.2.0"] {
         tag(&upstream, number);
     }
@@ -157,8 +158,8 @@ async fn latest_does_not_go_back_but_for_retractions() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_listed_during_a_renewal_stays_listed() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream);
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream);
     upstream.set("example.com/m list", Ok("v1.0.0"));
     assert_eq!(list(&cache).await.unwrap(), ["v1.0.0"]);
     sleep(400 * SECOND).await;
@@ -183,8 +184,8 @@ async fn what_was_listed_during_a_renewal_stays_listed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_renewed_list_is_not_young_before_it_is_made() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = cache(root.path(), &upstream);
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream);
     upstream.set("example.com/m list", Ok("v1.0.0"));
     assert_eq!(list(&cache).await.unwrap(), ["v1.0.0"]);
     // It is fetched while upstream lists nothing: listed for that alone.
@@ -256,13 +257,13 @@ struct Seen {
 /// All that happens, from start to start. One process at a time may use a root, so each has a runtime of its own, which
 /// ends with whatever is under way in it, wherever that is.
 fn play(events: &[Event]) {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
     (0..6).for_each(|n| tag(&upstream, &numbered(n)));
     let mut seen = Seen::default();
     for run in events.chunk_by(|_, next| !matches!(next, Event::Restarts)) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(play_run(run, &cache(root.path(), &upstream), &upstream, &mut seen));
+        runtime.block_on(play_run(run, &cache(&root, &upstream), &upstream, &mut seen));
     }
 }
 

@@ -1,15 +1,17 @@
-//! A disk that is really full: a small file system of its own, filled to the last page.
+//! A disk that is really full: a small file system of its own, filled to the last page. And memory that is.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as Io, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
-use quipu_fetch::{ErrorKind, FileKind, Upstream as _};
+use quipu_fetch::storage::Memory;
+use quipu_fetch::{Cache, ErrorKind, FileKind, Upstream as _};
 
 use crate::support::modules::Module;
 use crate::support::server::Server;
-use crate::support::{Judge, cache, own, path, tree};
+use crate::support::{Judge, cache, chain, client, options, own, path, tree};
 
 /// Pages of the file system.
 const PAGE: usize = 4096;
@@ -133,4 +135,30 @@ async fn wherever_the_disk_is_full_nothing_half_done_is_served() {
     }
     assert!((3..16).contains(&full), "full {full} times");
     assert_eq!((cache.stats().refused, own(volume.path(), ".evidence").len()), (0, 0));
+}
+
+#[tokio::test]
+async fn memory_that_is_full_says_so_and_serves_what_is_there() {
+    let (server, judge, memory) = (Server::start().await, Judge::new(), Memory::new(1 << 20));
+    let big = Module::new("example.com/big@v1.0.0", 2 << 20);
+    let [one, two] =
+        ["example.com/one@v1.0.0", "example.com/two@v1.0.0"].map(|name| Module::new(name, 600_000));
+    [&big, &one, &two].into_iter().for_each(|module| module.serve(&server));
+    let (client, _) = client(&[&server.url]);
+    let chain = chain(&server.url, &client);
+    let cache = Cache::open_storage(Arc::new(memory.clone()), chain, judge, options()).unwrap();
+    let full = "the memory of the cache is full: it takes 1048576 bytes at most";
+    for _ in 0..3 {
+        let error = cache.file(&big.version, FileKind::Zip).await.unwrap_err();
+        assert_eq!((error.kind(), error.text()), (ErrorKind::Unavailable, full));
+        assert!(memory.used() < 4096, "{memory:?}");
+    }
+    let file = cache.file(&one.version, FileKind::Zip).await.unwrap();
+    assert_eq!(file.bytes().await.unwrap(), one.zip);
+    for _ in 0..3 {
+        assert_eq!(cache.file(&two.version, FileKind::Zip).await.unwrap_err().text(), full);
+        assert!(memory.used() < 620_000, "{memory:?}");
+    }
+    assert_eq!(cache.file(&one.version, FileKind::Zip).await.unwrap().length, one.zip.len() as u64);
+    assert_eq!(cache.room().unwrap().free, (1 << 20) - memory.used());
 }

@@ -1,7 +1,5 @@
 //! Publishing into a cache: first content, only copy, crashes.
 
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 
 use quipu_fetch::{
@@ -10,14 +8,16 @@ use quipu_fetch::{
 use quipu_module::{ModuleVersion, Patterns, ZipWriter};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::{self, own};
+use super::root;
+use crate::support;
+use crate::support::root::Root;
 
 const TIME: &str = "2026-11-22T10:00:00Z";
 
-fn cache(root: &Path) -> Cache {
+fn cache(root: &Root) -> Cache {
     let published = Patterns::new("corp.example");
     let options = CacheOptions { published, ..support::options() };
-    Cache::open_root(root, Arc::new(Chain::of(Vec::new())), Arc::new(AdmitAll), options).unwrap()
+    root.open(Arc::new(Chain::of(Vec::new())), Arc::new(AdmitAll), options)
 }
 
 fn version(text: &str) -> ModuleVersion {
@@ -42,11 +42,11 @@ async fn publish(cache: &Cache, version: &ModuleVersion, zip: &[u8]) -> Result<P
 
 #[tokio::test]
 async fn the_first_content_is_the_only_copy_and_stays() {
-    let root = tempfile::tempdir().unwrap();
+    let root = root();
     let version = version("corp.example/m@v1.0.0");
     let (one, two) = (zip(&version, "package m\n"), zip(&version, "package m // other\n"));
-    let published = publish(&cache(root.path()), &version, &one).await.unwrap();
-    let again = cache(root.path());
+    let published = publish(&cache(&root), &version, &one).await.unwrap();
+    let again = cache(&root);
     assert_eq!(publish(&again, &version, &one).await.unwrap().recorded.zip, published.recorded.zip);
     let Err(PublishError::Conflict { recorded, offered, .. }) = publish(&again, &version, &two).await else {
         panic!("no conflict")
@@ -57,14 +57,14 @@ async fn the_first_content_is_the_only_copy_and_stays() {
     assert_eq!(again.file(&version, FileKind::Zip).await.unwrap().bytes().await.unwrap(), one);
     let info = again.latest(version.path()).await.unwrap();
     assert_eq!((info.version(), info.time()), (version.version(), Some(TIME)));
-    assert_eq!(own(root.path(), ".staging"), [""; 0]);
+    assert_eq!(root.own(".staging"), [""; 0]);
 }
 
 #[tokio::test]
 async fn what_is_not_ours_is_not_published() {
-    let root = tempfile::tempdir().unwrap();
+    let root = root();
     let elsewhere = version("example.com/m@v1.0.0");
-    let Err(PublishError::Failed(error)) = publish(&cache(root.path()), &elsewhere, b"").await else {
+    let Err(PublishError::Failed(error)) = publish(&cache(&root), &elsewhere, b"").await else {
         panic!("published")
     };
     assert_eq!(error.kind(), ErrorKind::Forbidden);
@@ -74,17 +74,15 @@ async fn what_is_not_ours_is_not_published() {
 #[tokio::test]
 async fn a_crash_loses_nothing_that_may_be_logged() {
     for damaged in [false, true] {
-        let root = tempfile::tempdir().unwrap();
+        let root = root();
         let version = version("corp.example/m@v1.0.0");
         let zip = zip(&version, "package m\n");
-        let staging = root.path().join(".staging");
-        fs::create_dir_all(&staging).unwrap();
         let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(staging.join("7.for"), format!("{version}\n{sha256}\n{TIME}\n")).unwrap();
-        fs::write(staging.join("7.part"), if damaged { &zip[1..] } else { &zip[..] }).unwrap();
-        let cache = cache(root.path());
+        root.put(".staging/7.for", format!("{version}\n{sha256}\n{TIME}\n"));
+        root.put(".staging/7.part", if damaged { &zip[1..] } else { &zip[..] });
+        let cache = cache(&root);
         assert_eq!(cache.recover().await, usize::from(!damaged));
-        assert_eq!(own(root.path(), ".staging"), [""; 0]);
+        assert_eq!(root.own(".staging"), [""; 0]);
         let listed = cache.list(version.path()).await;
         if damaged {
             assert_eq!(listed.unwrap_err().kind(), ErrorKind::NotFound);

@@ -1,6 +1,7 @@
 //! What the tests of this crate share: a scriptable upstream, modules to serve, and judges.
 
 pub(crate) mod modules;
+pub(crate) mod root;
 pub(crate) mod scripted;
 pub(crate) mod server;
 
