@@ -81,10 +81,10 @@ fn zip(name: &str, content: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn modules_come_through_both_mounts_and_the_log_proves_them() {
+async fn modules_come_through_all_mounts_and_the_log_proves_them() {
     let program = Program::start().await;
     assert_eq!(program.get("/").await.0, 200);
-    for mount in ["/plain", "/go"] {
+    for mount in ["/plain", "/memory", "/go"] {
         let at = |rest: &str| format!("{mount}/example.com/m/@v/{rest}");
         assert_eq!(program.get(&at("list")).await, (200, b"v1.0.0\n".to_vec()), "{mount}");
         assert_eq!(program.get(&at("v1.0.0.mod")).await, (200, GO_MOD.into()));
