@@ -321,8 +321,9 @@ pub(crate) struct TokenArg {
 #[derive(Debug, Args)]
 #[command(
     after_help = "A directory is packed as the go command packs a module; what version control systems keep is left \
-                        out. Exit codes: 0 published, or the same content was \
-                        published before; 1 refused or failed; 4 this version has other content there."
+                        out. With --oidc a CI job needs no secret: the token comes from QUIPU_ID_TOKEN (GitLab CI), or is asked \
+                        for at ACTIONS_ID_TOKEN_REQUEST_URL (GitHub and Forgejo Actions). Exit codes: 0 published, or the same \
+                        content was published before; 1 refused or failed; 4 this version has other content there."
 )]
 pub(crate) struct Publish {
     /// Directory of a module, or module zip
@@ -337,6 +338,12 @@ pub(crate) struct Publish {
     /// Print what is in the log as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Show the ID token of this CI job instead of a token of the server
+    #[arg(long, conflicts_with = "token_file")]
+    pub(crate) oidc: bool,
+    /// Whom the ID token is for [default: the name of the log in GOSUMDB]
+    #[arg(long, env = "QUIPU_AUDIENCE")]
+    pub(crate) audience: Option<String>,
     #[command(flatten)]
     pub(crate) credentials: TokenArg,
 }

@@ -2,6 +2,7 @@
 //! the go command's own environment variables; the first of these that says something wins. What no flag could hold,
 //! the lists of the policy, only the file has.
 
+mod oidc;
 mod policy;
 mod sources;
 
@@ -15,6 +16,7 @@ use quipu_module::Patterns;
 use quipu_server::Rules;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::oidc::OidcRule;
 pub(crate) use self::sources::{CredentialRule, RepositoryRule, SourceRule};
 
 /// Declares one table of settings: every field optional, the same in flags, environment and file; lists of tables are
@@ -296,6 +298,8 @@ table! {
         repositories: RepositoryRule, "repository";
         /// `[[credential]]`: what private repositories are reached with.
         credentials: CredentialRule, "credential";
+        /// `[[oidc]]`: whose ID tokens are taken. The first that fits a token counts.
+        oidc: OidcRule, "oidc";
     }
 }
 

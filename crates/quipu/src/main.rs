@@ -9,9 +9,11 @@ mod export;
 mod files;
 mod fsck;
 mod hooks;
+mod id_token;
 mod import;
 mod keys;
 mod logging;
+mod oidc;
 mod output;
 mod pack;
 mod policy;
@@ -81,6 +83,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             config.published()?;
             policy::rulebook(&config.set.policy)?;
             sources::check(&config)?;
+            oidc::check(&config)?;
             tell("the configuration is good")?;
         }
         Command::Config(ConfigCommand::Show(configured)) => tell(resolve(*configured)?.show()?.trim_end())?,

@@ -10,6 +10,7 @@ use quipu_module::{ModulePath, ModuleVersion, Record, SumKind, Version, check_pu
 use serde_json::json;
 
 use crate::cli;
+use crate::id_token;
 use crate::output::tell;
 use crate::pack::pack;
 use crate::remote::{Remote, block_on};
@@ -22,13 +23,13 @@ const MAX_ANSWER: u64 = 64 << 10;
 /// # Errors
 /// The zip breaks a rule, or the server refuses it or cannot be reached.
 pub(crate) fn run(args: &cli::Publish) -> Result<ExitCode> {
-    let remote = Remote::new(&args.to, args.credentials.token_file.as_deref())?;
     let version = Version::parse(&args.module_version).context("--version")?;
     let source = args.source.as_path();
     let (module, mut zip) = zip_of(source, version).with_context(|| source.display().to_string())?;
     // The server judges for itself; this says what is wrong before anything is sent.
     let ours = check_publish(&module, BufReader::new(&zip)).with_context(|| source.display().to_string())?;
     zip.rewind()?;
+    let remote = remote(args)?;
     let path = format!("{}/@v/{}.zip", module.path().escaped(), module.version().escaped());
     let (status, body) = block_on(remote.put(&path, zip, MAX_ANSWER))?;
     let text = String::from_utf8_lossy(&body);
@@ -45,6 +46,15 @@ pub(crate) fn run(args: &cli::Publish) -> Result<ExitCode> {
     ensure!(record.zip == ours.hash, "the server says that it logged {}, not {}", record.zip, ours.hash);
     show(&record, first, status == 201, args.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The server, and what it is shown. An ID token lives for minutes: it is asked for when everything else is ready.
+fn remote(args: &cli::Publish) -> Result<Remote> {
+    if !args.oidc {
+        return Remote::new(&args.to, args.credentials.token_file.as_deref());
+    }
+    let token = block_on(id_token::obtain(args.audience.as_deref()))?;
+    Remote::with_bearer(&args.to, &token)
 }
 
 fn show(record: &Record, index: &str, is_new: bool, json: bool) -> Result<()> {

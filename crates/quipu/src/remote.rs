@@ -29,11 +29,25 @@ impl Remote {
     /// # Errors
     /// It is no URL, TLS cannot be set up, or the file holds no token or one that would cross a network in clear text.
     pub(crate) fn new(url: &str, token_file: Option<&Path>) -> Result<Self> {
+        Self::open(url, |authority| token_file.map(|file| credentials(authority, file)).transpose())
+    }
+
+    /// The server at `url`, which may be anywhere, asked with this token as `Bearer`.
+    ///
+    /// # Errors
+    /// It is no URL, TLS cannot be set up, or the token is none or would cross a network in clear text.
+    pub(crate) fn with_bearer(url: &str, token: &str) -> Result<Self> {
+        Self::open(url, |authority| {
+            Credentials::bearer(authority, token).with_context(|| clear(authority)).map(Some)
+        })
+    }
+
+    fn open(url: &str, credentials: impl FnOnce(&Authority) -> Result<Option<Credentials>>) -> Result<Self> {
         let url = url.trim_end_matches('/');
         let malformed = || format!("{url:?} is not the URL of a server (http://host:port or https://host)");
         let base = Base::parse(url).map_err(|error| anyhow!("{error}")).with_context(malformed)?;
         let authority = base.authority().with_context(malformed)?;
-        let credentials = token_file.map(|file| credentials(authority, file)).transpose()?;
+        let credentials = credentials(authority)?;
         let mut named = Named::default();
         named.insert(authority.clone());
         let options = ClientOptions { named, ..ClientOptions::default() };
@@ -105,8 +119,11 @@ impl Remote {
 
 fn credentials(authority: &Authority, file: &Path) -> Result<Credentials> {
     let token = token::read(file)?;
-    let clear = || format!("{authority}: a token is sent over https only, or to this machine itself");
-    Credentials::basic(authority, &format!("token:{}", token.expose())).with_context(clear)
+    Credentials::basic(authority, &format!("token:{}", token.expose())).with_context(|| clear(authority))
+}
+
+fn clear(authority: &Authority) -> String {
+    format!("{authority}: a token is sent over https only, or to this machine itself")
 }
 
 /// Runs what is asked on a runtime of its own.

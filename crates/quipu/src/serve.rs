@@ -26,6 +26,7 @@ use crate::config::{self, Config};
 use crate::hooks;
 use crate::keys::{self, DataDir};
 use crate::logging;
+use crate::oidc;
 use crate::output::tell;
 use crate::policy;
 use crate::sources;
@@ -82,7 +83,7 @@ struct Door {
 /// Serves the log until the server is told to stop.
 async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door) -> Result<()> {
     let Door { verifier, listener, tls, url, metrics } = door;
-    let access = access(config, data, tls.is_some(), &listener)?;
+    let access = access(config, data, &verifier, (tls.is_some(), &listener))?;
     let (audit, downloads) = (access.audit().clone(), downloads(config, data)?);
     let served = Served { verifier: &verifier, url: &url, metrics, access, downloads: downloads.clone() };
     let app = assemble(config, data, ledger, served).await?;
@@ -133,7 +134,12 @@ fn downloads(config: &Config, data: &DataDir) -> Result<Downloads> {
 }
 
 /// Who may do what, by the configuration and the tokens of the data directory.
-fn access(config: &Config, data: &DataDir, tls: bool, listener: &TcpListener) -> Result<Access> {
+fn access(
+    config: &Config,
+    data: &DataDir,
+    verifier: &VerifierKey,
+    (tls, listener): (bool, &TcpListener),
+) -> Result<Access> {
     let rules = config.rules()?;
     let closed = !rules.is_open() || !config.published()?.is_empty();
     if closed && !tls && !listener.local_addr()?.ip().is_loopback() {
@@ -145,7 +151,12 @@ fn access(config: &Config, data: &DataDir, tls: bool, listener: &TcpListener) ->
     let file = data.audit();
     let audit =
         AuditLog::open(&file).with_context(|| format!("cannot use the audit log {}", file.display()))?;
-    Ok(Access::open(rules, TokenFile::new(&data.tokens()), audit)?)
+    let tokens = TokenFile::new(&data.tokens());
+    let Some(issuers) = oidc::issuers(&config.set, verifier.name().as_ref())? else {
+        return Ok(Access::open(rules, tokens, audit)?);
+    };
+    oidc::fetch_keys(issuers.clone());
+    Ok(Access::open_with(rules, tokens, issuers, audit)?)
 }
 
 /// The data directory and the signing key, both made at the very first start.

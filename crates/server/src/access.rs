@@ -3,6 +3,7 @@
 mod failures;
 mod file;
 mod live;
+mod oidc;
 mod rules;
 mod secret;
 mod token;
@@ -11,6 +12,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use file::{TokenError, TokenFile};
+pub(crate) use oidc::IdToken;
+pub use oidc::{Issuers, OidcRule};
 pub use rules::Rules;
 pub(crate) use rules::{Caller, Need, Verdict};
 pub use secret::Secret;
@@ -27,6 +30,7 @@ pub struct Access(Arc<Inner>);
 struct Inner {
     rules: Rules,
     tokens: Option<Tokens>,
+    issuers: Option<Issuers>,
     failures: Failures,
     audit: AuditLog,
 }
@@ -40,6 +44,21 @@ pub(crate) enum Offer {
     Other,
     /// A token, perhaps one of ours.
     Secret(Secret),
+    /// Perhaps the token of an identity that somebody else vouches for.
+    IdToken(IdToken),
+}
+
+/// Somebody with credentials that are none here, as the log calls it.
+struct Stranger {
+    what: String,
+    /// Whose they are, where that is certain all the same.
+    whose: String,
+}
+
+impl Stranger {
+    fn plain(what: &str) -> Self {
+        Self { what: what.to_owned(), whose: String::new() }
+    }
 }
 
 /// One caller too many with credentials that are none.
@@ -47,20 +66,35 @@ pub(crate) enum Offer {
 pub(crate) struct TooMany;
 
 impl Access {
-    /// Access by `rules` and the tokens of `file`, whose changes count within a second. What happens is noted in `audit`.
+    /// Access by `rules` and the tokens of `file`, whose changes count within a second, and by ID tokens of `issuers`. What
+    /// happens is noted in `audit`.
+    ///
+    /// # Errors
+    /// There is a file of tokens, and it cannot be used.
+    pub fn open_with(
+        rules: Rules,
+        file: TokenFile,
+        issuers: Issuers,
+        audit: AuditLog,
+    ) -> Result<Self, TokenError> {
+        let (tokens, issuers) = (Some(Tokens::open(file)?), Some(issuers));
+        Ok(Self(Arc::new(Inner { rules, tokens, issuers, failures: Failures::default(), audit })))
+    }
+
+    /// The same with the tokens of `file` alone.
     ///
     /// # Errors
     /// There is a file of tokens, and it cannot be used.
     pub fn open(rules: Rules, file: TokenFile, audit: AuditLog) -> Result<Self, TokenError> {
         let tokens = Some(Tokens::open(file)?);
-        Ok(Self(Arc::new(Inner { rules, tokens, failures: Failures::default(), audit })))
+        Ok(Self(Arc::new(Inner { rules, tokens, issuers: None, failures: Failures::default(), audit })))
     }
 
     /// Everybody may read everything, and nobody publish.
     #[must_use]
     pub fn everybody() -> Self {
         let (rules, failures) = (Rules::default(), Failures::default());
-        Self(Arc::new(Inner { rules, tokens: None, failures, audit: AuditLog::none() }))
+        Self(Arc::new(Inner { rules, tokens: None, issuers: None, failures, audit: AuditLog::none() }))
     }
 
     /// Where to note what is done.
@@ -85,36 +119,55 @@ impl Access {
         self.0.rules.decide(caller, need)
     }
 
+    /// Sees to it that what is needed to judge this token is here: the key that it says it is signed with. It may ask the
+    /// issuer and wait for it, but for nobody who has had the share of failures.
+    pub(crate) async fn prepare(&self, token: &IdToken, peer: IpAddr, now: u64) {
+        if let Some(issuers) = &self.0.issuers
+            && !self.0.failures.is_over(peer, now)
+        {
+            issuers.learn(token, now).await;
+        }
+    }
+
     /// Who comes with this offer from that address at `now`, in seconds since 1970.
     pub(crate) fn recognise(&self, offer: &Offer, peer: IpAddr, now: u64) -> Result<Caller, TooMany> {
-        let secret = match offer {
+        let known = match offer {
             Offer::None => return Ok(Caller::Anonymous),
-            Offer::Other => None,
-            Offer::Secret(secret) => Some(secret),
+            Offer::Other => Err(Stranger::plain("credentials that are no token")),
+            Offer::Secret(secret) => {
+                let known = self.0.tokens.as_ref().and_then(|tokens| tokens.find(secret, now));
+                known.ok_or_else(|| Stranger::plain("a token that is unknown, revoked or expired"))
+            }
+            Offer::IdToken(token) => match &self.0.issuers {
+                Some(issuers) => issuers.find(token, now).map_err(|unproven| Stranger {
+                    what: format!("an ID token {}", unproven.fault),
+                    whose: unproven.whose,
+                }),
+                None => Err(Stranger::plain("credentials that are no token")),
+            },
         };
-        let known = secret.and_then(|secret| self.0.tokens.as_ref()?.find(secret, now));
-        match known {
-            Some(token) => Ok(Caller::Holder(token)),
-            None => self.note_stranger(secret, peer, now),
-        }
+        known.map(Caller::Holder).or_else(|stranger| self.note_stranger(&stranger, peer, now))
     }
 
     /// Whose token this is, where everybody is let in anyway. What is no token of this server is nobody's, and no failure.
     pub(crate) fn holder(&self, offer: &Offer, now: u64) -> Option<Arc<Token>> {
-        let Offer::Secret(secret) = offer else { return None };
-        self.0.tokens.as_ref()?.find(secret, now)
+        match offer {
+            Offer::Secret(secret) => self.0.tokens.as_ref()?.find(secret, now),
+            Offer::IdToken(token) => self.0.issuers.as_ref()?.find(token, now).ok(),
+            Offer::None | Offer::Other => None,
+        }
     }
 
-    fn note_stranger(&self, secret: Option<&Secret>, peer: IpAddr, now: u64) -> Result<Caller, TooMany> {
+    fn note_stranger(&self, stranger: &Stranger, peer: IpAddr, now: u64) -> Result<Caller, TooMany> {
         metrics::counter!("quipu_auth_failures_total").increment(1);
         let failure = self.0.failures.note(peer, now);
         if failure.count.is_telling() {
-            let what = match secret {
-                Some(_) => "a token that is unknown, revoked or expired",
-                None => "credentials that are no token",
-            };
-            let detail = format!("failure {} of this address within a minute", failure.count.0);
-            self.0.audit.note(Event::new(EventKind::AuthFailure).peer(peer).what(what).detail(&detail));
+            let mut detail = format!("failure {} of this address within a minute", failure.count.0);
+            if !stranger.whose.is_empty() {
+                detail = format!("{detail}; {}", stranger.whose);
+            }
+            let event = Event::new(EventKind::AuthFailure).peer(peer).what(&stranger.what);
+            self.0.audit.note(event.detail(&detail));
         }
         if failure.is_too_many() { Err(TooMany) } else { Ok(Caller::Stranger) }
     }

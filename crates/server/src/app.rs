@@ -229,7 +229,7 @@ impl Inner {
             return Box::pin(self.told(route, asked, body, Told { peer: peer.ip(), crowded })).await;
         }
         let need = || gate::need(route, &self.name, &self.others);
-        match self.gate.check_reading(need, asked, peer.ip()) {
+        match self.gate.check_reading(need, asked, peer.ip()).await {
             Ok(pass) => {
                 let reply = self.route(route, request, crowded).await;
                 self.note_download(route, request.method(), &reply, pass.holder.as_deref());
@@ -276,7 +276,7 @@ impl Inner {
         let Route::Module(module @ ModuleRoute { leaf: Leaf::Zip(_), cached_only: false, .. }) = route else {
             return reply::closing(reply::refuse(&Refusal::Method));
         };
-        match self.gate.check(&gate::need_to_publish(module), asked, peer) {
+        match self.gate.pass(&gate::need_to_publish(module), asked, peer).await {
             Ok(Pass { holder: Some(token), .. }) => {
                 self.publisher.put(module, body, Sender { token: &token, peer }).await
             }

@@ -11,13 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 use quipu_module::{ModulePath, ModuleVersion};
 
-use crate::access::{Access, Caller, Need, Offer, Secret, Token, Verdict};
+use crate::access::{Access, Caller, IdToken, Need, Offer, Secret, Token, Verdict};
 use crate::passthrough::{Passthrough, strip_name};
 use crate::reply::Refusal;
 use crate::route::{LogRoute, ModuleRoute, Route};
 
-/// Longest credentials that are looked at, in bytes.
-const MAX_CREDENTIALS: usize = 1024;
+/// Longest credentials that are looked at, in bytes: ID tokens have some thousand.
+const MAX_CREDENTIALS: usize = 32 << 10;
 
 /// The gate of one server.
 pub(crate) struct Gate(Access);
@@ -42,7 +42,7 @@ impl Gate {
 
     /// Lets a request to read through, or says what is missing. What it needs is only worked out where not everybody may
     /// read everything.
-    pub(crate) fn check_reading(
+    pub(crate) async fn check_reading(
         &self,
         need: impl FnOnce() -> Need,
         asked: &HeaderMap,
@@ -51,7 +51,19 @@ impl Gate {
         if self.0.is_open() {
             return Ok(self.public(asked));
         }
-        self.check(&need(), asked, peer)
+        self.pass(&need(), asked, peer).await
+    }
+
+    /// The same as [`Gate::check`], once what it takes to judge the credentials is here. This alone may wait for others, and
+    /// only where credentials are needed and are an ID token.
+    pub(crate) async fn pass(&self, need: &Need, asked: &HeaderMap, peer: IpAddr) -> Result<Pass, Refusal> {
+        if self.0.decide(&Caller::Anonymous, need) != Verdict::Public
+            && let Offer::IdToken(token) = offer(asked)
+        {
+            // Boxed because it is rare, and every request moves the memory that its futures would need.
+            Box::pin(self.0.prepare(&token, peer, now())).await;
+        }
+        self.check(need, asked, peer)
     }
 
     /// Lets a request through, or says what is missing. Credentials that are not needed open and close nothing.
@@ -130,7 +142,8 @@ fn need_of_path(escaped: &str, need: impl Fn(ModulePath) -> Need) -> Need {
     ModulePath::unescape(escaped).map_or(Need::Belong, need)
 }
 
-/// The credentials of a request: a token as `Bearer`, or as the password of `Basic`, under whatever name.
+/// The credentials of a request: a token, of this server or an ID token, as `Bearer` or as the password of `Basic`, under
+/// whatever name.
 fn offer(asked: &HeaderMap) -> Offer {
     let mut given = asked.get_all(header::AUTHORIZATION).iter();
     let credentials = match (given.next(), given.next()) {
@@ -138,14 +151,14 @@ fn offer(asked: &HeaderMap) -> Offer {
         (Some(one), None) if one.len() <= MAX_CREDENTIALS => one.to_str().ok(),
         _ => None,
     };
-    credentials.and_then(secret).map_or(Offer::Other, Offer::Secret)
+    credentials.and_then(token).unwrap_or(Offer::Other)
 }
 
-fn secret(credentials: &str) -> Option<Secret> {
+fn token(credentials: &str) -> Option<Offer> {
     let (scheme, rest) = credentials.split_once(' ')?;
     let rest = rest.trim();
     if scheme.eq_ignore_ascii_case("bearer") {
-        return Secret::parse(rest);
+        return read(rest);
     }
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
@@ -153,7 +166,12 @@ fn secret(credentials: &str) -> Option<Secret> {
     let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
     let (user, password) = pair.split_once(':')?;
     // Some programs can only be given a name.
-    Secret::parse(if password.is_empty() { user } else { password })
+    read(if password.is_empty() { user } else { password })
+}
+
+fn read(token: &str) -> Option<Offer> {
+    let secret = Secret::parse(token).map(Offer::Secret);
+    secret.or_else(|| IdToken::parse(token).map(Offer::IdToken))
 }
 
 /// Seconds since 1970.

@@ -42,7 +42,7 @@ mod tls;
 mod upload;
 mod upstream;
 
-pub use access::{Access, Grant, Rules, Scope, Secret, Token, TokenError, TokenFile};
+pub use access::{Access, Grant, Issuers, OidcRule, Rules, Scope, Secret, Token, TokenError, TokenFile};
 pub use app::{Admission, App, Parts};
 pub use audit::{AuditDecisions, AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log};
 pub use body::Body;

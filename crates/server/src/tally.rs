@@ -52,6 +52,13 @@ impl<K: Eq + Hash> Tally<K> {
         *count = count.saturating_add(1);
         Count(*count)
     }
+
+    /// How many of `key` there were by `now` (seconds since 1970), within its minute.
+    pub(crate) fn count(&self, key: &K, now: u64) -> Count {
+        let by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = by_key.get(key).filter(|(_, since)| now.saturating_sub(*since) < WINDOW);
+        Count(current.map_or(0, |(count, _)| *count))
+    }
 }
 
 /// What one host can take addresses from at will: of IPv6, a network of 64 bits.

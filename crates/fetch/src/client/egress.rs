@@ -32,6 +32,8 @@ pub enum Purpose {
     Repository,
     /// What a command of a version control system fetches.
     Command,
+    /// What concerns identities: the keys of an issuer, an identity of one's own.
+    Keys,
 }
 
 impl fmt::Display for Purpose {
@@ -47,6 +49,7 @@ impl fmt::Display for Purpose {
             Self::Publish => "publish",
             Self::Repository => "git",
             Self::Command => "vcs",
+            Self::Keys => "oidc",
         })
     }
 }

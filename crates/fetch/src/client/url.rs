@@ -164,7 +164,7 @@ impl fmt::Display for Url {
     }
 }
 
-/// A user name and password, for the one authority that they were given for. Never printed.
+/// A user name and password, or a token, for the one authority that they were given for. Never printed.
 #[derive(Clone)]
 pub struct Credentials {
     authority: Authority,
@@ -185,11 +185,23 @@ impl Credentials {
     ///
     /// Returns `None` where they would cross a network in clear text: neither `https` nor a loopback host.
     pub fn login(authority: &Authority, user: &[u8], password: &[u8]) -> Option<Self> {
+        let pair = [user, b":", password].concat();
+        Self::of(authority, &format!("Basic {}", STANDARD.encode(pair)))
+    }
+
+    /// A token as `Bearer` (RFC 6750).
+    ///
+    /// Returns `None` for a token that is not printable, or that would cross a network in clear text: neither `https` nor
+    /// a loopback host.
+    pub fn bearer(authority: &Authority, token: &str) -> Option<Self> {
+        is_printable(token).then(|| Self::of(authority, &format!("Bearer {token}")))?
+    }
+
+    fn of(authority: &Authority, value: &str) -> Option<Self> {
         if authority.scheme != Scheme::Https && !authority.is_loopback() {
             return None;
         }
-        let pair = [user, b":", password].concat();
-        let mut header = http::HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair))).ok()?;
+        let mut header = http::HeaderValue::try_from(value).ok()?;
         header.set_sensitive(true);
         Some(Self { authority: authority.clone(), header })
     }
@@ -336,6 +348,10 @@ mod tests {
         assert!(Credentials::basic(&url("http://a.example"), "u:p").is_none());
         assert!(Credentials::basic(&url("http://127.0.0.1:80"), "u:p").is_some());
         assert!(Credentials::basic(&url("https://a.example"), "u%zz").is_none());
+        let bearer = Credentials::bearer(&url("https://a.example"), "abc").unwrap();
+        assert_eq!(bearer.for_authority(&url("https://a.example")).unwrap(), "Bearer abc");
+        assert!(Credentials::bearer(&url("http://a.example"), "abc").is_none());
+        assert!(Credentials::bearer(&url("https://a.example"), "a\r\nb").is_none());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::forge::Forge;
 use crate::http::{self, Answer};
+use crate::issuer::Issuer;
 use crate::modules;
 use crate::sshd::Sshd;
 use crate::story::Story;
@@ -25,6 +26,7 @@ impl Story {
             ("upstream", args) => self.upstream_command(args),
             ("forge", args) => self.forge_command(args),
             ("sshd", ["start"]) => self.start_sshd(),
+            ("issuer", args) => self.issuer_command(args),
             ("commit", [repository, directory, tags @ ..]) => self.commit(repository, directory, tags),
             ("quipu", args) => self.quipu_command(args),
             ("env", [pair]) => set(&mut self.go_env, pair),
@@ -37,7 +39,7 @@ impl Story {
             ("certificate", [name]) => self.certificate(name),
             ("header", [name, header]) => self.header(name, header),
             ("flood", [count, path]) => self.flood(number(count)?, path),
-            ("status", [status]) => Ok(self.answer.status == number(status)?),
+            ("status", [status]) => Ok(self.answer.status == number::<u16>(status)?),
             ("code", [code]) => Ok(self.last.code == Some(number(code)?)),
             ("stdout" | "stderr" | "body" | "head" | "log", [text]) => self.contains(text, name),
             ("log", ["await", text]) => self.await_log(text),
@@ -117,6 +119,23 @@ impl Story {
                 );
             }
             _ => return Err(format!("no such command: forge {}", args.join(" "))),
+        }
+        Ok(true)
+    }
+
+    fn issuer_command(&mut self, args: &[&str]) -> Held {
+        match args {
+            ["start"] => {
+                let issuer = Issuer::start();
+                self.vars.insert("ISSUER".to_owned(), issuer.url.clone());
+                self.issuer = Some(issuer);
+            }
+            ["claim", name, value] => self.issuer()?.claim(name, value),
+            ["token", name, audience] => {
+                let token = self.issuer()?.token(audience);
+                self.vars.insert((*name).to_owned(), token);
+            }
+            _ => return Err(format!("no such command: issuer {}", args.join(" "))),
         }
         Ok(true)
     }

@@ -10,6 +10,9 @@ mod commands;
 mod database;
 mod forge;
 mod http;
+mod issuer;
+#[path = "../../../server/tests/common/minter.rs"]
+mod minter;
 mod modules;
 mod privacy;
 mod program;
@@ -91,6 +94,7 @@ stories! {
     moved_tag
     no_loop
     no_upstream
+    oidc
     one_writer
     own_exports
     passthrough

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::archive::Archive;
 use crate::forge::Forge;
 use crate::http::Answer;
+use crate::issuer::Issuer;
 use crate::privacy;
 use crate::program::{Ended, Server, command, run};
 use crate::sshd::Sshd;
@@ -29,6 +30,7 @@ pub(crate) struct Story {
     pub(crate) upstream: Option<Upstream>,
     pub(crate) forge: Option<Forge>,
     pub(crate) sshd: Option<Sshd>,
+    pub(crate) issuer: Option<Issuer>,
     pub(crate) server: Option<Server>,
     /// The configuration that the server was last started with.
     config: Option<toml::Table>,
@@ -102,6 +104,7 @@ impl Story {
             upstream: None,
             forge: None,
             sshd: None,
+            issuer: None,
             server: None,
             config: None,
             last: Ended::default(),
@@ -196,6 +199,10 @@ impl Story {
 
     pub(crate) fn forge(&self) -> Result<&Forge, String> {
         self.forge.as_ref().ok_or_else(|| "no forge runs".to_owned())
+    }
+
+    pub(crate) fn issuer(&self) -> Result<&Issuer, String> {
+        self.issuer.as_ref().ok_or_else(|| "no issuer runs".to_owned())
     }
 
     /// Runs a program in the story's place with the go command's environment; whether it succeeded.

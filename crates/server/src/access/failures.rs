@@ -26,6 +26,11 @@ impl Failure {
 }
 
 impl Failures {
+    /// Whether `address` has had its share at `now` (seconds since 1970).
+    pub(crate) fn is_over(&self, address: IpAddr, now: u64) -> bool {
+        self.0.count(&network(address), now).0 >= MOST
+    }
+
     /// Counts a failure of `address` at `now` (seconds since 1970).
     pub(crate) fn note(&self, address: IpAddr, now: u64) -> Failure {
         Failure { count: self.0.note(network(address), now) }
@@ -45,6 +50,8 @@ mod tests {
         for _ in 0..MOST {
             assert!(!failures.note(one, 100).is_too_many());
         }
+        assert!(failures.is_over(neighbour, 159) && !failures.is_over(other, 159));
+        assert!(!failures.is_over(one, 160));
         assert!(failures.note(neighbour, 159).is_too_many());
         assert!(!failures.note(other, 159).is_too_many());
         assert!(!failures.note(one, 160).is_too_many());

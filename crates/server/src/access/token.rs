@@ -70,6 +70,31 @@ pub struct Grant {
     pub expires: Option<u64>,
 }
 
+impl Grant {
+    /// Whether it opens something, and only what it says.
+    ///
+    /// # Errors
+    /// It opens nothing, has a malformed pattern, or a name that is none.
+    pub(super) fn check(&self) -> Result<Patterns, TokenError> {
+        let refused = |why: String| Err(TokenError::Refused(why));
+        let patterns = Patterns::new(&self.patterns);
+        if self.name.len() > MAX_NAME || self.name.chars().any(char::is_control) {
+            return refused(format!("the name of a token is one line of at most {MAX_NAME} bytes"));
+        }
+        if self.scopes.is_empty() {
+            return refused("a token without a scope opens nothing".to_owned());
+        }
+        if let [malformed, ..] = patterns.malformed() {
+            return refused(format!("malformed pattern {malformed:?}: it would match nothing"));
+        }
+        let limited = self.scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Publish));
+        if limited && patterns.is_empty() {
+            return refused("read and publish need patterns of module paths; \"*\" is all".to_owned());
+        }
+        Ok(patterns)
+    }
+}
+
 /// A token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,6 +107,9 @@ pub struct Token {
     patterns: Patterns,
     created: u64,
     expires: Option<u64>,
+    /// Whose identity it is, and by which rule it opens something, where somebody else made it.
+    #[serde(skip)]
+    identity: Option<String>,
 }
 
 impl Token {
@@ -90,33 +118,32 @@ impl Token {
     /// # Errors
     /// The grant opens nothing, has a malformed pattern, a name that is none, or has ended.
     pub fn new(secret: &Secret, grant: Grant, now: u64) -> Result<Self, TokenError> {
-        let refused = |why: String| Err(TokenError::Refused(why));
-        let Grant { name, mut scopes, patterns, expires } = grant;
+        let patterns = grant.check()?;
+        let Grant { name, mut scopes, expires, .. } = grant;
         scopes.sort_unstable();
         scopes.dedup();
-        let patterns = Patterns::new(&patterns);
-        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            return refused(format!("the name of a token is one line of at most {MAX_NAME} bytes"));
-        }
-        if scopes.is_empty() {
-            return refused("a token without a scope opens nothing".to_owned());
-        }
-        if let [malformed, ..] = patterns.malformed() {
-            return refused(format!("malformed pattern {malformed:?}: it would match nothing"));
-        }
-        let limited = scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Publish));
-        if limited && patterns.is_empty() {
-            return refused("read and publish need patterns of module paths; \"*\" is all".to_owned());
-        }
         if expires.is_some_and(|end| end <= now) {
-            return refused("it would have expired already".to_owned());
+            return Err(TokenError::Refused("it would have expired already".to_owned()));
         }
         let sha256 = hex(&secret.digest());
         let id = sha256.get(..12).unwrap_or_default().to_owned();
-        Ok(Self { id, name, sha256, scopes, patterns, created: now, expires })
+        Ok(Self { id, name, sha256, scopes, patterns, created: now, expires, identity: None })
     }
 
-    /// What it is called by: the first 12 hexadecimal digits of its SHA-256.
+    /// What an identity is here that somebody else vouches for: id, name and identity, as logs call it, from when to when. It
+    /// has no secret and is in no file.
+    pub(super) fn of_identity(
+        grant: &Grant,
+        (id, name, identity): (String, String, String),
+        (created, expires): (u64, u64),
+    ) -> Self {
+        let (scopes, patterns) = (grant.scopes.clone(), Patterns::new(&grant.patterns));
+        let (sha256, expires) = (String::new(), Some(expires));
+        Self { id, name, sha256, scopes, patterns, created, expires, identity: Some(identity) }
+    }
+
+    /// What it is called by: the first 12 hexadecimal digits of its SHA-256; for an identity, 12 digits that belong to its
+    /// rule and repository.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -187,8 +214,11 @@ impl Token {
 }
 
 impl fmt::Display for Token {
-    /// Id and name, as logs call it.
+    /// Id and name, as logs call it; of an identity, who vouches for it and whose it is.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(identity) = &self.identity {
+            return write!(f, "oidc {identity}");
+        }
         if self.name.is_empty() {
             return write!(f, "token {}", self.id);
         }

@@ -186,7 +186,7 @@ impl Server {
     }
 }
 
-fn zip(version: &str, content: &str) -> Vec<u8> {
+pub(crate) fn zip(version: &str, content: &str) -> Vec<u8> {
     let root = format!("corp.example/team/m@{version}");
     write_zip(&[
         deflated(&format!("{root}/go.mod"), "module corp.example/team/m\n"),

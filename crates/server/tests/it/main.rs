@@ -7,4 +7,7 @@ mod embed;
 mod feed;
 mod hooks;
 mod log;
+#[path = "../common/minter.rs"]
+mod minter;
+mod oidc;
 mod server;
