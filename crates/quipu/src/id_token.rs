@@ -46,8 +46,8 @@ pub(crate) async fn obtain(audience: Option<&str>) -> Result<String> {
 
 /// The name of the log that the go commands of this job verify against.
 fn name_of_log(gosumdb: Option<&str>) -> Result<String> {
-    let named = match SumDb::parse(gosumdb.unwrap_or_default()) {
-        Ok(SumDb::Database(database)) if gosumdb.is_some() => Some(database.name().to_owned()),
+    let named = match gosumdb.filter(|value| !value.is_empty()).map(SumDb::parse) {
+        Some(Ok(SumDb::Database(database))) => Some(database.name().to_owned()),
         _ => None,
     };
     named.context("whom is the token for? Say --audience, the name of the log, or set GOSUMDB to its line")
