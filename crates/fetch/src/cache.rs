@@ -26,6 +26,7 @@ mod room;
 mod stats;
 mod survey;
 mod tree;
+mod unlicensed;
 
 use std::fs;
 use std::io;
@@ -98,6 +99,9 @@ pub struct CacheOptions {
     pub compare: Duration,
     /// Bytes of zips that [`Cache::make_room`] leaves. Zero: all.
     pub quota: u64,
+    /// [`Cache::expire_unlicensed`] leaves zips of versions without a licence for so long after their last use. Zero: like all
+    /// others.
+    pub unlicensed: Duration,
 }
 
 impl Default for CacheOptions {
@@ -116,6 +120,7 @@ impl Default for CacheOptions {
             published: Patterns::default(),
             compare: Duration::from_secs(24 * 60 * 60),
             quota: 0,
+            unlicensed: Duration::ZERO,
         }
     }
 }
@@ -342,6 +347,17 @@ impl Cache {
     /// The disk fails.
     pub async fn make_room(&self) -> Result<Evicted> {
         self.shared.make_room().await
+    }
+
+    /// Finds out which versions come under a licence, as far as that is not known yet, and removes the zips of those that do
+    /// not and were not used for [`CacheOptions::unlicensed`], as far as they can be had again. A licence is a text in the root
+    /// of the module that is much like one of those in the SPDX list that the OSI approved or the FSF calls free. To be called
+    /// now and then, not twice at once and not beside [`Cache::make_room`]; it does nothing without the option.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn expire_unlicensed(&self) -> Result<Evicted> {
+        self.shared.expire_unlicensed().await
     }
 
     /// Bytes of zips that are to stay at most; 0 if all are.

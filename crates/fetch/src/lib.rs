@@ -17,6 +17,7 @@
 //! <escaped module>/@v/<version>.published     this version was published here: its files are the only copy
 //! <escaped module>/@v/<escaped query>.info    what a branch stood for when last asked
 //! <escaped module>/@v/<escaped version>.kept  upstream does not have this version any more: it is the only copy
+//! <escaped module>/@v/<escaped version>.licence  the licence it comes under, where that was looked for
 //! <escaped module>/@latest                    what was the latest version when last asked
 //! .staging/                                   files not yet whole or not yet admitted
 //! .moved                                      versions whose tags were moved since they were stored
@@ -61,6 +62,7 @@ mod discover;
 mod error;
 mod git;
 mod info;
+mod licence;
 mod origin;
 mod policy;
 mod proxy;

@@ -76,5 +76,5 @@ pub use url::BaseUrl;
 pub use version::{ModuleVersion, Query, Version, check_module_version, check_path_major};
 pub use zip::{
     Listed, ListedKind, MAX_ENTRIES, MAX_ROOT_FILE, MAX_ZIP, Omission, Selection, ZipFile, ZipReport,
-    ZipWriter, check_publish, check_zip, hash_zip, list_zip, read_zip_file, select_files,
+    ZipWriter, check_publish, check_zip, hash_zip, list_zip, read_zip_file, read_zip_files, select_files,
 };

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::{content::ContentReader, directory::Entry, names::NameChecker, source::Source};
 pub use self::{
-    files::{ZipFile, list_zip, read_zip_file},
+    files::{ZipFile, list_zip, read_zip_file, read_zip_files},
     publish::check_publish,
     select::{Listed, ListedKind, Omission, Selection, select_files},
     write::ZipWriter,

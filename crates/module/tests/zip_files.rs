@@ -6,7 +6,7 @@ mod zip_writer;
 
 use std::io::Cursor;
 
-use quipu_module::{ErrorKind, hash_files, hash_zip, list_zip, read_zip_file};
+use quipu_module::{ErrorKind, hash_files, hash_zip, list_zip, read_zip_file, read_zip_files};
 use zip_writer::{ZipEntry, deflated, entry, write_zip};
 
 #[test]
@@ -21,6 +21,9 @@ fn files_are_listed_by_name_and_read_alone() {
     assert_eq!(read("m/a", u64::MAX).unwrap(), text.as_bytes());
     assert_eq!(read("m/a", text.len() as u64 - 1), None);
     assert_eq!((read("m/empty", 0), read("m/none", 9)), (Some(Vec::new()), None));
+    let few = read_zip_files(Cursor::new(&zip), |name, size| name != b"m/a" && size < 9).unwrap();
+    let few: Vec<_> = few.iter().map(|(name, content)| (&name[..], &content[..])).collect();
+    assert_eq!(few, [(&b"m/empty"[..], &b""[..]), (b"m/z", b"last")]);
     // What is read alone is what is hashed together.
     let contents = names.iter().map(|(name, _)| (name.clone(), Cursor::new(read(name, u64::MAX).unwrap())));
     assert_eq!(hash_files(contents).unwrap(), hash_zip(Cursor::new(&zip)).unwrap());
@@ -32,6 +35,7 @@ fn of_two_files_of_one_name_the_last_counts() {
     let names: Vec<_> = list_zip(Cursor::new(&zip)).unwrap().into_iter().map(|f| (f.name, f.size)).collect();
     assert_eq!(names, [(b"m/a".to_vec(), 6), (b"m/b".to_vec(), 0)]);
     assert_eq!(read_zip_file(Cursor::new(&zip), b"m/a", 100).unwrap().unwrap(), b"second");
+    assert_eq!(read_zip_files(Cursor::new(&zip), |_, _| true).unwrap()[&b"m/a"[..]], b"second");
 }
 
 #[test]
@@ -40,5 +44,6 @@ fn damage_is_refused() {
     for zip in [write_zip(&[lying]), b"PK".to_vec(), Vec::new()] {
         assert_eq!(list_zip(Cursor::new(&zip)).unwrap_err().kind(), ErrorKind::Malformed);
         assert!(read_zip_file(Cursor::new(&zip), b"m/a", 100).is_err());
+        assert!(read_zip_files(Cursor::new(&zip), |_, _| true).is_err());
     }
 }

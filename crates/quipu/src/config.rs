@@ -185,6 +185,9 @@ table! {
         quota_mib: u64, "cache-quota-mib", "QUIPU_CACHE_QUOTA_MIB", "quota_mib";
         /// A version in use is compared with its origin so often, in hours; 0: never [default: 24]
         compare_hours: u64, "cache-compare-hours", "QUIPU_CACHE_COMPARE_HOURS", "compare_hours";
+        /// Zips of public modules without a known licence go so many days after their last use, although there is room
+        /// [default: never]
+        unlicensed_days: u32, "cache-unlicensed-days", "QUIPU_CACHE_UNLICENSED_DAYS", "unlicensed_days";
         /// Requirements of a go.mod fetched at once before they are asked for: their .mod and .info, no zips
         /// [default: 0]
         ahead: u16, "cache-ahead", "QUIPU_CACHE_AHEAD", "ahead";

@@ -34,6 +34,12 @@ use crate::upstream::{Myself, Upstream};
 
 const MIB: u64 = 1 << 20;
 
+/// In seconds.
+const DAY: u64 = 24 * 60 * 60;
+
+/// How often it is looked for versions without a licence, in minutes.
+const LICENCES_EVERY: u8 = 60;
+
 /// How long the log may take to close, and so the records of what was done.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -347,6 +353,7 @@ async fn assemble(config: &Config, data: &DataDir, ledger: &Ledger, served: Serv
         disk_floor: disk_floor(config),
         published: config.published()?,
         quota: retention.quota_mib.unwrap_or(0).saturating_mul(MIB),
+        unlicensed: Duration::from_secs(u64::from(retention.unlicensed_days.unwrap_or(0)) * DAY),
         compare: Duration::from_secs(retention.compare_hours.unwrap_or(24).saturating_mul(3600)),
         ..CacheOptions::default()
     };
@@ -387,19 +394,29 @@ async fn recover(modules: Cache) {
     }
 }
 
-/// Finds out what the module cache holds, and makes room in it where it holds more than it should.
+/// Finds out what the module cache holds, and removes from it what is more than it should hold, or longer there than it should.
 async fn keep_house(modules: Cache) {
     if let Err(error) = modules.survey().await {
         warn!(%error, "the module cache cannot be looked through");
     }
     let mut minute = tokio::time::interval(Duration::from_secs(60));
     minute.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
+    for nth in (0..LICENCES_EVERY).cycle() {
         minute.tick().await;
         match modules.make_room().await {
             Ok(Evicted { files: 0, kept: 0, .. }) => {}
             Ok(Evicted { files, bytes, kept }) => info!(files, bytes, kept, "made room in the module cache"),
             Err(error) => warn!(%error, "no room can be made in the module cache"),
+        }
+        if nth > 0 {
+            continue;
+        }
+        match modules.expire_unlicensed().await {
+            Ok(Evicted { files: 0, .. }) => {}
+            Ok(Evicted { files, bytes, .. }) => {
+                info!(files, bytes, "removed zips of modules without a licence")
+            }
+            Err(error) => warn!(%error, "the licences of modules cannot be looked for"),
         }
     }
 }

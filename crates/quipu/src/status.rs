@@ -74,7 +74,7 @@ fn moved_tag(line: &str) -> Option<&str> {
 }
 
 /// The figures worth a look; all of them are at /metrics.
-const SHOWN: [&str; 19] = [
+const SHOWN: [&str; 20] = [
     "quipu_log_head_time_seconds",
     "quipu_log_queue",
     "quipu_log_rounds",
@@ -84,6 +84,7 @@ const SHOWN: [&str; 19] = [
     "quipu_cache_zip_bytes",
     "quipu_cache_quota_bytes",
     "quipu_cache_evicted_files_total",
+    "quipu_cache_unlicensed_versions",
     "quipu_tags_moved",
     "quipu_records_unproven_total",
     "quipu_tls_certificate_expiry_seconds",

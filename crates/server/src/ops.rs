@@ -121,6 +121,7 @@ impl Ops {
         gauge("quipu_cache_fetches_under_way", stats.under_way);
         gauge("quipu_cache_zip_bytes", stats.zip_bytes);
         gauge("quipu_cache_quota_bytes", self.modules.quota());
+        gauge("quipu_cache_unlicensed_versions", stats.unlicensed);
         gauge("quipu_tags_moved", stats.moved);
         self.name_moved_tags();
         if let Ok(room) = self.modules.room() {

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 const FILLED: u64 = 90;
 
 /// Most zips that are looked at in one go: the ones that were not used for the longest time.
-const MAX_CANDIDATES: usize = 100_000;
+pub(super) const MAX_CANDIDATES: usize = 100_000;
 
 /// What was used in the last seconds stays: somebody waits for it.
 const MIN_AGE: u64 = 600;
@@ -44,16 +44,16 @@ pub struct Evicted {
 
 /// A zip that may have to go. Ordered by its last use.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
+pub(super) struct Candidate {
     /// In seconds since 1970.
-    used: u64,
-    version: ModuleVersion,
-    length: u64,
+    pub(super) used: u64,
+    pub(super) version: ModuleVersion,
+    pub(super) length: u64,
 }
 
 impl Shared {
     /// Bytes of the zips of a module, and those of them that this cache has admitted and may remove.
-    fn zips(&self, path: &ModulePath, mut found: impl FnMut(ModuleVersion, u64, Option<u64>)) {
+    pub(super) fn zips(&self, path: &ModulePath, mut found: impl FnMut(ModuleVersion, u64, Option<u64>)) {
         for entry in self.tree.list(Some(&Name::versions(path))).unwrap_or_default() {
             let version = entry.name.strip_suffix(".zip").and_then(|name| Version::unescape(name).ok());
             let version = version.and_then(|version| ModuleVersion::new(path.clone(), version).ok());
@@ -94,16 +94,26 @@ impl Shared {
 
     pub(super) async fn make_room(self: &Arc<Self>) -> Result<Evicted> {
         let quota = self.options.quota;
-        let mut evicted = Evicted::default();
         if quota == 0 || self.counters.zip_bytes.load(Relaxed) <= quota {
-            return Ok(evicted);
+            return Ok(Evicted::default());
         }
         let (all, candidates) = self.on_disk(Self::candidates).await?;
         self.counters.zip_bytes.store(all, Relaxed);
-        let goal = all.saturating_sub(quota / 100 * FILLED);
-        let mut faults = 0;
+        if all <= quota {
+            return Ok(Evicted::default());
+        }
+        self.evict_all(candidates, all.saturating_sub(quota / 100 * FILLED)).await
+    }
+
+    /// Removes candidates, the first first, as far as they can be had again, until so many bytes are gone.
+    pub(super) async fn evict_all(
+        self: &Arc<Self>,
+        candidates: Vec<Candidate>,
+        goal: u64,
+    ) -> Result<Evicted> {
+        let (mut evicted, mut faults) = (Evicted::default(), 0);
         for candidate in candidates {
-            if all <= quota || evicted.bytes >= goal || faults >= MAX_FAULTS {
+            if evicted.bytes >= goal || faults >= MAX_FAULTS {
                 break;
             }
             match self.can_be_had_again(&candidate.version).await {
@@ -143,7 +153,7 @@ impl Shared {
         self.on_disk(move |shared| shared.tree.remove(&file)).await?;
         self.known.remove(name.as_str());
         self.counters.evicted(candidate.length);
-        tracing::debug!(version = %candidate.version, bytes = candidate.length, "removed to make room");
+        tracing::debug!(version = %candidate.version, bytes = candidate.length, "removed from the cache");
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub struct CacheStats {
     pub evicted: u64,
     /// Bytes of them.
     pub evicted_bytes: u64,
+    /// Versions that come under no known licence and could be removed for that, as of the last look.
+    pub unlicensed: u64,
     /// Moves of tags that were noticed.
     pub moves: u64,
     /// Versions whose tags are moved now.
@@ -47,6 +49,7 @@ pub(super) struct Counters {
     pub(super) zip_bytes: AtomicU64,
     evicted: AtomicU64,
     evicted_bytes: AtomicU64,
+    pub(super) unlicensed: AtomicU64,
     moves: AtomicU64,
 }
 
@@ -107,6 +110,7 @@ impl Shared {
             zip_bytes: counters.zip_bytes.load(Relaxed),
             evicted: counters.evicted.load(Relaxed),
             evicted_bytes: counters.evicted_bytes.load(Relaxed),
+            unlicensed: counters.unlicensed.load(Relaxed),
             moves: counters.moves.load(Relaxed),
             moved: self.moved.len() as u64,
             under_way: under_way as u64,

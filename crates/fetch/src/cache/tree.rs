@@ -70,6 +70,11 @@ impl Name {
         Self::of(version.path(), &format!("@v/{}.kept", version.version().escaped()))
     }
 
+    /// The file that says which licence a version comes under.
+    pub(crate) fn licence(version: &ModuleVersion) -> Self {
+        Self::of(version.path(), &format!("@v/{}.licence", version.version().escaped()))
+    }
+
     /// The file that says that the file of this name was admitted.
     pub(crate) fn mark(&self) -> Self {
         Self::checked(format!("{self}.ok"))

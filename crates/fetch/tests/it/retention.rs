@@ -10,7 +10,7 @@ use quipu_fetch::storage::Stored;
 use quipu_fetch::{Admit, BoxFuture, Cache, CacheOptions, Error, Evicted, FileKind, Hashes, Refusal};
 use quipu_module::{H1, ModuleVersion};
 
-use crate::support::modules::Module;
+use crate::support::modules::{Module, zip};
 use crate::support::scripted::Scripted;
 use crate::support::server::{Reply, Server};
 use crate::support::{Judge, chain, client, options, own, tree, version};
@@ -291,4 +291,84 @@ async fn only_what_is_in_use_is_compared_and_not_often() {
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(upstream.asked(), 1);
+}
+
+/// A module with this file in its root, which was last used so many days ago.
+async fn with_file(
+    (cache, root): (&Cache, &Path),
+    server: &Server,
+    (name, file, text): (&str, &str, &str),
+    days: u32,
+) -> Module {
+    let module = Module::new(name, 0);
+    let within = |file: &str| format!("{name}/{file}");
+    let zip = zip(&[
+        (&within("go.mod"), &module.go_mod),
+        (&within("x.go"), b"package x\n"),
+        (&within(file), text.as_bytes()),
+    ]);
+    let module = Module { zip, ..module };
+    module.serve(server);
+    for kind in [FileKind::Info, FileKind::Zip] {
+        cache.file(&module.version, kind).await.unwrap();
+    }
+    used(root, &module, days);
+    module
+}
+
+const MIT: &str = include_str!("licences/MIT");
+const BSD: &str = include_str!("licences/BSD-3-Clause");
+const APACHE: &str = include_str!("../../../../LICENSE");
+
+#[tokio::test]
+async fn what_comes_under_no_licence_goes_earlier() {
+    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let (client, _) = client(&[&server.url]);
+    let options = CacheOptions { unlicensed: DAY * 30, ..options() };
+    let cache =
+        Cache::open_root(root.path(), chain(&server.url, &client), Arc::new(Public), options).unwrap();
+    let mut modules = Vec::new();
+    for (name, file, text, days) in [
+        ("example.com/mit@v1.0.0", "LICENSE.md", MIT, 40),
+        ("example.com/bsd@v1.0.0", "COPYING", BSD, 40),
+        ("example.com/apache@v1.0.0", "licence-apache.txt", APACHE, 40),
+        ("example.com/none@v1.0.0", "README.md", MIT, 40),
+        ("example.com/own@v1.0.0", "LICENSE", "All rights reserved. Keep out.", 40),
+        ("example.com/gone@v1.0.0", "README.md", "", 40),
+        ("example.com/used@v1.0.0", "README.md", "", 29),
+        ("example.com/published@v1.0.0", "README.md", "", 40),
+        ("corp.example/private@v1.0.0", "README.md", "", 40),
+    ] {
+        modules.push(with_file((&cache, root.path()), &server, (name, file, text), days).await);
+    }
+    server.on(&modules[5].url("info"), Reply::new(404, ""));
+    fs::write(stored(root.path(), &modules[7], "published"), "").unwrap();
+    let evicted = cache.expire_unlicensed().await.unwrap();
+    assert_eq!((evicted.files, evicted.kept), (2, 1));
+    let left = zips(root.path());
+    assert_eq!(left.len(), 7);
+    assert!(
+        !stored(root.path(), &modules[3], "zip").exists()
+            && !stored(root.path(), &modules[4], "zip").exists()
+    );
+    assert_eq!((cache.stats().evicted, cache.stats().unlicensed), (2, 2), "the one in use and the only copy");
+    let found = |module: &Module| fs::read_to_string(stored(root.path(), module, "licence")).unwrap();
+    let found: Vec<_> = modules[..5].iter().map(found).collect();
+    let expected = ["MIT", "BSD-3-Clause", "Apache-2.0", "none", "none"];
+    assert_eq!(found, expected.map(|name| format!("quipu-licence 1\n{name}\n")));
+
+    // What was found out stays, also of what is gone; that comes back as it was, and is in use then.
+    let again = cache.file(&modules[3].version, FileKind::Zip).await.unwrap();
+    assert_eq!(again.bytes().await.unwrap(), modules[3].zip);
+    fs::write(stored(root.path(), &modules[0], "licence"), "quipu-licence 1\nnone\n").unwrap();
+    fs::write(stored(root.path(), &modules[1], "licence"), "").unwrap();
+    let evicted = cache.expire_unlicensed().await.unwrap();
+    assert_eq!((evicted.files, cache.stats().unlicensed), (1, 2), "what is known is not looked for again");
+    assert!(
+        !stored(root.path(), &modules[0], "zip").exists() && stored(root.path(), &modules[1], "zip").exists()
+    );
+    // A cache that was not told to does nothing.
+    let other = self::cache(root.path(), &server, 0);
+    used(root.path(), &modules[3], 400);
+    assert_eq!(other.expire_unlicensed().await.unwrap(), Evicted::default());
 }

@@ -1,5 +1,6 @@
 //! What is in a zip, file by file: for showing where two zips differ.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
 use sha2::{Digest as _, Sha256};
@@ -56,6 +57,24 @@ pub fn read_zip_file(zip: impl Read + Seek, name: &[u8], limit: u64) -> Result<O
         },
     )?;
     Ok(found)
+}
+
+/// The contents of the files that are `wanted` by their names and their sizes in bytes, by their names. No others are read.
+///
+/// # Errors
+/// It is not a zip, it is too large, one of these contents is damaged, or reading it fails.
+pub fn read_zip_files(
+    zip: impl Read + Seek,
+    wanted: impl Fn(&[u8], u64) -> bool,
+) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Error> {
+    let mut files = BTreeMap::new();
+    each_entry(zip, wanted, |name, _, content| {
+        let mut bytes = Vec::new();
+        content(&mut |chunk| bytes.extend_from_slice(chunk))?;
+        files.insert(name, bytes);
+        Ok(())
+    })?;
+    Ok(files)
 }
 
 /// Gives the content of an entry to a sink, piece by piece.
