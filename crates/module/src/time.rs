@@ -26,10 +26,7 @@ pub fn parse_rfc3339(text: &str) -> Option<i128> {
 /// with them if it is nothing but zeros. `None` outside the years 0 to 9999. Inverse of [`parse_rfc3339`].
 #[must_use]
 pub fn format_rfc3339(nanos: i128) -> Option<String> {
-    let time = i64::try_from(nanos.div_euclid(SECOND)).ok()?;
-    let (days, second) = (time.div_euclid(DAY), time.rem_euclid(DAY));
-    let (year, month, day) = date(days)?;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let [year, month, day, hour, minute, second] = civil(i64::try_from(nanos.div_euclid(SECOND)).ok()?)?;
     // By hand: the pages of an index hold thousands of times, and most of the work for a page would be these.
     let mut text = String::with_capacity("2006-01-02T15:04:05.999999999Z".len());
     let parts = [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T'), (hour, 2, ':'), (minute, 2, ':')];
@@ -73,9 +70,7 @@ pub fn parse_stamp(stamp: &str) -> Option<i64> {
 
 /// `yyyymmddhhmmss` of `time`, seconds since 1970 UTC; `None` outside the years 0 to 9999.
 pub(crate) fn format_stamp(time: i64) -> Option<String> {
-    let (days, second) = (time.div_euclid(DAY), time.rem_euclid(DAY));
-    let (year, month, day) = date(days)?;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let [year, month, day, hour, minute, second] = civil(time)?;
     Some(format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}"))
 }
 
@@ -125,8 +120,15 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
     years(year) - years(1970) + months + day - 1
 }
 
+/// Year, month, day, hour, minute and second of `time`, seconds since 1970 UTC; `None` outside the years 0 to 9999.
+fn civil(time: i64) -> Option<[i64; 6]> {
+    let (days, second) = (time.div_euclid(DAY), time.rem_euclid(DAY));
+    let [year, month, day] = date(days)?;
+    Some([year, month, day, second / 3600, second / 60 % 60, second % 60])
+}
+
 /// Year, month and day that lie `days` after 1970-01-01; `None` outside the years 0 to 9999.
-fn date(days: i64) -> Option<(i64, i64, i64)> {
+fn date(days: i64) -> Option<[i64; 3]> {
     if days < days_before(0, 1, 1) || days > days_before(9999, 12, 31) {
         return None;
     }
@@ -145,7 +147,7 @@ fn date(days: i64) -> Option<(i64, i64, i64)> {
         left -= days_in_month(year, month);
         month += 1;
     }
-    Some((year, month, left + 1))
+    Some([year, month, left + 1])
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The issuers of ID tokens that the settings name.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, anyhow};
 use quipu_fetch::{Client, ClientOptions, Named, Url};
 use quipu_server::{Issuers, OidcRule};
 
 use crate::config::{Config, Settings};
+use crate::token;
 use crate::upstream::Counting;
 
 /// Documents of issuers that are fetched at once.
@@ -48,8 +48,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
 
 /// Fetches the keys ahead, so that who configured an issuer that cannot be asked reads of it at the start.
 pub(crate) fn fetch_keys(issuers: Issuers) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    tokio::spawn(async move { issuers.fetch_keys(now).await });
+    tokio::spawn(async move { issuers.fetch_keys(token::now()).await });
 }
 
 fn rules(set: &Settings, log: &str) -> Vec<OidcRule> {

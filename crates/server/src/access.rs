@@ -77,8 +77,7 @@ impl Access {
         issuers: Issuers,
         audit: AuditLog,
     ) -> Result<Self, TokenError> {
-        let (tokens, issuers) = (Some(Tokens::open(file)?), Some(issuers));
-        Ok(Self(Arc::new(Inner { rules, tokens, issuers, failures: Failures::default(), audit })))
+        Ok(Self::new(rules, Some(Tokens::open(file)?), Some(issuers), audit))
     }
 
     /// The same with the tokens of `file` alone.
@@ -86,15 +85,17 @@ impl Access {
     /// # Errors
     /// There is a file of tokens, and it cannot be used.
     pub fn open(rules: Rules, file: TokenFile, audit: AuditLog) -> Result<Self, TokenError> {
-        let tokens = Some(Tokens::open(file)?);
-        Ok(Self(Arc::new(Inner { rules, tokens, issuers: None, failures: Failures::default(), audit })))
+        Ok(Self::new(rules, Some(Tokens::open(file)?), None, audit))
     }
 
     /// Everybody may read everything, and nobody publish.
     #[must_use]
     pub fn everybody() -> Self {
-        let (rules, failures) = (Rules::default(), Failures::default());
-        Self(Arc::new(Inner { rules, tokens: None, issuers: None, failures, audit: AuditLog::none() }))
+        Self::new(Rules::default(), None, None, AuditLog::none())
+    }
+
+    fn new(rules: Rules, tokens: Option<Tokens>, issuers: Option<Issuers>, audit: AuditLog) -> Self {
+        Self(Arc::new(Inner { rules, tokens, issuers, failures: Failures::default(), audit }))
     }
 
     /// Where to note what is done.

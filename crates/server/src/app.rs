@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Version, header};
@@ -33,6 +33,7 @@ use crate::publish::{Publisher, Sender};
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::route::{Leaf, LogRoute, ModuleRoute, Route};
 use crate::sumdb::OwnLog;
+use crate::wall_clock;
 
 /// All that a server is made of.
 pub struct Parts {
@@ -249,8 +250,7 @@ impl Inner {
         };
         let has_it = [StatusCode::OK, StatusCode::PARTIAL_CONTENT, StatusCode::NOT_MODIFIED];
         if method == Method::GET && has_it.contains(&reply.status()) {
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            self.downloads.note(Sent { path, version, kind }, holder, now.as_secs());
+            self.downloads.note(Sent { path, version, kind }, holder, wall_clock::now());
         }
     }
 

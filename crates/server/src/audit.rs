@@ -12,10 +12,9 @@ mod file;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::Receiver;
 
 use tokio::sync::oneshot;
 use tracing::error;
@@ -24,6 +23,8 @@ pub use check::{AuditFault, AuditReport, check_audit_log};
 pub use decisions::AuditDecisions;
 pub use event::{Event, EventKind};
 use file::AuditFile;
+
+use crate::scribe::Scribe;
 
 /// Entries waiting to be written; further ones are lost, and the log says how many.
 const QUEUE: usize = 4096;
@@ -36,9 +37,8 @@ const BATCH: usize = 256;
 pub struct AuditLog(Option<Arc<Inner>>);
 
 struct Inner {
-    queue: SyncSender<Message>,
+    scribe: Scribe<Message>,
     lost: Arc<AtomicU64>,
-    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 enum Message {
@@ -55,11 +55,10 @@ impl AuditLog {
     /// The file cannot be used, or its last line is not one of an audit log.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = AuditFile::open(path)?;
-        let (queue, messages) = sync_channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
-        let writer = Writer { file, messages, lost: Arc::clone(&lost) };
-        let thread = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
-        Ok(Self(Some(Arc::new(Inner { queue, lost, writer: Mutex::new(Some(thread)) }))))
+        let writer = Writer { file, lost: Arc::clone(&lost) };
+        let scribe = Scribe::start("audit", QUEUE, move |messages| writer.run(&messages))?;
+        Ok(Self(Some(Arc::new(Inner { scribe, lost }))))
     }
 
     /// A log that forgets everything: for programs that embed the server and keep their own.
@@ -71,7 +70,7 @@ impl AuditLog {
     /// Notes what happened. Never waits; what finds no room is counted and said in the log.
     pub fn note(&self, event: Event) {
         let Some(inner) = &self.0 else { return };
-        if inner.queue.try_send(Message::Event(Box::new(event))).is_err() {
+        if !inner.scribe.try_send(Message::Event(Box::new(event))) {
             inner.lost.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("quipu_audit_lost_total").increment(1);
         }
@@ -81,7 +80,7 @@ impl AuditLog {
     pub async fn sync(&self) {
         let Some(inner) = &self.0 else { return };
         let (done, written) = oneshot::channel();
-        if inner.queue.try_send(Message::Sync(done)).is_ok() {
+        if inner.scribe.try_send(Message::Sync(done)) {
             // A writer that ended has nothing left to write.
             let _ = written.await;
         }
@@ -89,29 +88,23 @@ impl AuditLog {
 
     /// Writes what is left and ends. What is noted later is forgotten. Blocks.
     pub fn close(&self) {
-        let Some(inner) = &self.0 else { return };
-        let thread = inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && inner.queue.send(Message::End).is_ok()
-        {
-            // A writer that panicked has said so on stderr.
-            let _ = thread.join();
+        if let Some(inner) = &self.0 {
+            inner.scribe.close(Message::End);
         }
     }
 }
 
 struct Writer {
     file: AuditFile,
-    messages: Receiver<Message>,
     lost: Arc<AtomicU64>,
 }
 
 impl Writer {
-    fn run(mut self) {
+    fn run(mut self, messages: &Receiver<Message>) {
         let mut end = false;
-        while !end && let Ok(first) = self.messages.recv() {
+        while !end && let Ok(first) = messages.recv() {
             let (mut events, mut waiting) = (Vec::new(), Vec::new());
-            let more = self.messages.try_iter().take(BATCH - 1);
+            let more = messages.try_iter().take(BATCH - 1);
             for message in std::iter::once(first).chain(more) {
                 match message {
                     Message::Event(event) => events.push(*event),

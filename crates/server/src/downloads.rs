@@ -14,15 +14,14 @@ mod writer;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
 
 use quick_cache::sync::Cache;
 
 use crate::access::Token;
+use crate::scribe::Scribe;
+use crate::wall_clock::now;
 use day::Day;
 use line::Line;
 use writer::{Kept, Message, Writer};
@@ -41,9 +40,8 @@ const TOLD: usize = 200_000;
 pub struct Downloads(Option<Arc<Inner>>);
 
 struct Inner {
-    queue: SyncSender<Message>,
+    scribe: Scribe<Message>,
     told: Arc<Told>,
-    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A file of a module version that is being sent to somebody, as its URL names it.
@@ -62,17 +60,15 @@ impl Downloads {
     /// # Errors
     /// The directory or the file of today cannot be used.
     pub fn open(directory: &Path, days: u16) -> io::Result<Self> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self::open_at(directory, days, now.as_secs())
+        Self::open_at(directory, days, now())
     }
 
     fn open_at(directory: &Path, days: u16, now: u64) -> io::Result<Self> {
         let told = Arc::new(Told::new());
-        let (queue, messages) = sync_channel(QUEUE);
         let kept = Kept { directory: directory.to_owned(), days };
-        let writer = Writer::open(kept, Day::of(now), messages, Arc::clone(&told))?;
-        let thread = thread::Builder::new().name("downloads".to_owned()).spawn(move || writer.run())?;
-        Ok(Self(Some(Arc::new(Inner { queue, told, writer: Mutex::new(Some(thread)) }))))
+        let writer = Writer::open(kept, Day::of(now), Arc::clone(&told))?;
+        let scribe = Scribe::start("downloads", QUEUE, move |messages| writer.run(&messages))?;
+        Ok(Self(Some(Arc::new(Inner { scribe, told }))))
     }
 
     /// A record that forgets everything.
@@ -90,7 +86,7 @@ impl Downloads {
             return;
         }
         let Some(line) = Line::new(sent, holder, now) else { return };
-        if inner.queue.try_send(Message::Line(Box::new(line))).is_err() {
+        if !inner.scribe.try_send(Message::Line(Box::new(line))) {
             inner.told.forget(mark);
             lost(1);
         }
@@ -98,13 +94,8 @@ impl Downloads {
 
     /// Writes what is left and ends. What is noted later is forgotten. Blocks.
     pub fn close(&self) {
-        let Some(inner) = &self.0 else { return };
-        let thread = inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && inner.queue.send(Message::End).is_ok()
-        {
-            // A writer that panicked has said so on stderr.
-            let _ = thread.join();
+        if let Some(inner) = &self.0 {
+            inner.scribe.close(Message::End);
         }
     }
 }

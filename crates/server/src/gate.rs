@@ -4,7 +4,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,6 +14,7 @@ use crate::access::{Access, Caller, IdToken, Need, Offer, Secret, Token, Verdict
 use crate::passthrough::{Passthrough, strip_name};
 use crate::reply::Refusal;
 use crate::route::{LogRoute, ModuleRoute, Route};
+use crate::wall_clock::now;
 
 /// Longest credentials that are looked at, in bytes: ID tokens have some thousand.
 const MAX_CREDENTIALS: usize = 32 << 10;
@@ -172,11 +172,6 @@ fn token(credentials: &str) -> Option<Offer> {
 fn read(token: &str) -> Option<Offer> {
     let secret = Secret::parse(token).map(Offer::Secret);
     secret.or_else(|| IdToken::parse(token).map(Offer::IdToken))
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 #[cfg(test)]

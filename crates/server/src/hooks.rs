@@ -10,7 +10,7 @@ mod targets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -24,6 +24,7 @@ use tracing::info;
 use crate::audit::{AuditLog, Event, EventKind};
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::tally::{Tally, network};
+use crate::wall_clock::now;
 use ahead::Ahead;
 use push::Push;
 use targets::Targets;
@@ -146,11 +147,6 @@ impl Noted {
             self.audit.note(Event::new(EventKind::WebhookRefused).peer(peer).what(&what).detail(&detail));
         }
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// The whole body, within the limits.

@@ -36,11 +36,13 @@ mod publish;
 mod reply;
 mod requirements;
 mod route;
+mod scribe;
 mod sumdb;
 mod tally;
 mod tls;
 mod upload;
 mod upstream;
+mod wall_clock;
 
 pub use access::{Access, Grant, Issuers, OidcRule, Rules, Scope, Secret, Token, TokenError, TokenFile};
 pub use app::{Admission, App, Parts};

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -18,6 +17,7 @@ use crate::filter::Filter;
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::route::{Leaf, ModuleRoute};
 use crate::upload;
+use crate::wall_clock;
 
 /// Uploads at once; each may take 500 MiB of disk before it is judged.
 const MAX_UPLOADS: usize = 8;
@@ -147,6 +147,5 @@ fn refusal(error: PublishError) -> Refusal {
 
 /// The time of the server, in whole seconds, as `.info` says it.
 fn now() -> String {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    format_rfc3339(i128::from(since.as_secs()) * 1_000_000_000).unwrap_or_default()
+    format_rfc3339(i128::from(wall_clock::now()) * 1_000_000_000).unwrap_or_default()
 }

@@ -1,10 +1,11 @@
 //! What can stand in the audit log.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
 
 use quipu_module::format_rfc3339;
 use serde::{Deserialize, Serialize};
+
+use crate::wall_clock::since_1970;
 
 /// Longest text of one field, in characters.
 const MAX_FIELD: usize = 1000;
@@ -62,8 +63,7 @@ impl Event {
     /// Something that happens now.
     #[must_use]
     pub fn new(kind: EventKind) -> Self {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let time = i128::try_from(since.as_micros()).unwrap_or_default() * 1000;
+        let time = i128::try_from(since_1970().as_micros()).unwrap_or_default() * 1000;
         Self { kind, time, who: String::new(), peer: None, what: String::new(), detail: String::new() }
     }
 

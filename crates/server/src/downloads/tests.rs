@@ -117,7 +117,7 @@ fn what_is_written_is_there_while_the_writer_runs() {
     let begun = std::time::Instant::now();
     while place.read().0.is_empty() {
         assert!(begun.elapsed().as_secs() < 10, "not written");
-        thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 

@@ -34,7 +34,6 @@ pub(super) struct Kept {
 /// Writes what is sent to it.
 pub(super) struct Writer {
     kept: Kept,
-    messages: Receiver<Message>,
     told: Arc<Told>,
     file: DayFile,
     /// Since when something is written that is not synced.
@@ -45,23 +44,18 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the file of today, whose downloads count as told.
-    pub(super) fn open(
-        kept: Kept,
-        today: Day,
-        messages: Receiver<Message>,
-        told: Arc<Told>,
-    ) -> io::Result<Self> {
+    pub(super) fn open(kept: Kept, today: Day, told: Arc<Told>) -> io::Result<Self> {
         file::make(&kept.directory)?;
         file::prune(&kept.directory, today.before(kept.days))?;
         let file = kept.open_day(today, &told)?;
-        Ok(Self { kept, messages, told, file, unsynced: None, full: None })
+        Ok(Self { kept, told, file, unsynced: None, full: None })
     }
 
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, messages: &Receiver<Message>) {
         loop {
             let left = self.unsynced.map_or(SYNC_AFTER, |since| SYNC_AFTER.saturating_sub(since.elapsed()));
-            let (lines, end) = match self.messages.recv_timeout(left) {
-                Ok(first) => self.gather(first),
+            let (lines, end) = match messages.recv_timeout(left) {
+                Ok(first) => gather(first, messages),
                 Err(RecvTimeoutError::Timeout) => (Vec::new(), false),
                 Err(RecvTimeoutError::Disconnected) => (Vec::new(), true),
             };
@@ -75,18 +69,6 @@ impl Writer {
                 return;
             }
         }
-    }
-
-    /// What waits, and whether it is the last.
-    fn gather(&self, first: Message) -> (Vec<Line>, bool) {
-        let (mut lines, mut end) = (Vec::new(), false);
-        for message in std::iter::once(first).chain(self.messages.try_iter().take(BATCH - 1)) {
-            match message {
-                Message::Line(line) => lines.push(*line),
-                Message::End => end = true,
-            }
-        }
-        (lines, end)
     }
 
     /// Writes lines of one day.
@@ -126,6 +108,18 @@ impl Writer {
             error!(%error, "the record of downloads cannot be synced");
         }
     }
+}
+
+/// What waits, and whether it is the last.
+fn gather(first: Message, messages: &Receiver<Message>) -> (Vec<Line>, bool) {
+    let (mut lines, mut end) = (Vec::new(), false);
+    for message in std::iter::once(first).chain(messages.try_iter().take(BATCH - 1)) {
+        match message {
+            Message::Line(line) => lines.push(*line),
+            Message::End => end = true,
+        }
+    }
+    (lines, end)
 }
 
 impl Kept {
