@@ -6,8 +6,8 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
-/// Bytes of tiles kept. Those of the upper levels, which every client needs, and what is audited just now.
-const TILES: u64 = 32 << 20;
+/// Bytes of tiles kept: all hash tiles of three million records, which every client needs, or what is audited just now.
+const TILES: u64 = 96 << 20;
 
 /// Bytes of records kept: some 40,000.
 const RECORDS: u64 = 16 << 20;
@@ -85,7 +85,7 @@ mod tests {
             assert!(kept.tile("top").is_some(), "{n}");
         }
         assert!(kept.tiles.weight() <= TILES);
-        assert!((400..=TILES / 50_000).contains(&(kept.tiles.len() as u64)), "{}", kept.tiles.len());
+        assert!((1200..=TILES / 50_000).contains(&(kept.tiles.len() as u64)), "{}", kept.tiles.len());
         for n in 0..100_000 {
             kept.keep_record(&n.to_string(), n, &Bytes::from_static(&[1; 190]));
         }
