@@ -35,7 +35,7 @@ pub(crate) fn measure(args: &Args, report: &mut Report) {
     ground.list(report);
     ground.crowd(report);
     drop(ground);
-    if args.wants("memory, 64 zips of 100 MB : 8 of them") {
+    if args.wants("memory, 64 zips of 100 MB : half of them") {
         pass_large(args, &dir, report);
     }
     fs::remove_dir_all(&dir).unwrap();
@@ -206,11 +206,12 @@ fn pass_large(args: &Args, dir: &Path, report: &mut Report) {
         quipu.memory().1
     };
     let begun = Instant::now();
-    let few = pass(0);
-    let all = (AT_A_TIME..LARGE).step_by(AT_A_TIME).map(pass).fold(few, f64::max);
+    // One turn alone says little: how the peaks of those at a time fall together is chance.
+    let peaks = |versions: std::ops::Range<usize>| versions.step_by(AT_A_TIME).map(pass).fold(0.0, f64::max);
+    let (half, all) = (peaks(0..LARGE / 2), peaks(LARGE / 2..LARGE));
     let seconds = begun.elapsed().as_secs_f64();
-    let detail = format!("{all:.0} : {few:.0} MB, idle {idle:.0}; {AT_A_TIME} at a time; {seconds:.0} s");
-    report.add("memory, 64 zips of 100 MB : 8 of them", (all / few, ""), Goal::Most(1.2, 1.1), detail);
+    let detail = format!("{all:.0} : {half:.0} MB, idle {idle:.0}; {AT_A_TIME} at a time; {seconds:.0} s");
+    report.add("memory, 64 zips of 100 MB : half of them", (all / half, ""), Goal::Most(1.2, 1.1), detail);
 }
 
 /// The lines in the order of their references, as git keeps them.
