@@ -134,7 +134,7 @@ impl<'a, H: History> Resolver<'a, H> {
     }
 
     async fn resolve_head(&self, refs: &Arc<Refs>) -> Result<Converted> {
-        let revision = Revision::find(self.history, refs, "HEAD").await?;
+        let revision = Revision::find_default(self.history, refs).await?;
         Conversion::new(self.history, self.place, refs.clone(), revision).convert("").await
     }
 

@@ -44,6 +44,17 @@ impl Revision {
         Ok(Self::at(commit, reference, refs))
     }
 
+    /// The default branch itself, whatever else may be called `HEAD`.
+    ///
+    /// # Errors
+    /// As [`Revision::find`].
+    pub(super) async fn find_default<H: History>(history: &H, refs: &Refs) -> Result<Self> {
+        let unknown = || Error::not_found("unknown revision HEAD");
+        let head = refs.head.as_ref().ok_or_else(unknown)?;
+        let commit = history.commit(head.as_str()).await?.ok_or_else(unknown)?;
+        Ok(Self::at(commit, Some("HEAD".to_owned()), refs))
+    }
+
     fn at(commit: Commit, reference: Option<String>, refs: &Refs) -> Self {
         let tags = refs.tags.iter().filter(|(_, id)| **id == commit.id).map(|(name, _)| name.clone());
         Self { tags: tags.collect(), commit, tag: None, reference }

@@ -82,6 +82,21 @@ async fn what_a_client_chooses_from_the_list_is_no_revision_even_if_there_is_a_b
 }
 
 #[tokio::test]
+async fn the_latest_commit_is_that_of_the_default_branch_whatever_else_is_called_head() {
+    for other in ["refs/heads/HEAD", "refs/tags/HEAD"] {
+        let stream = commit(1, &[("a.go", "package a\n")])
+            + &format!("reset {other}\nfrom :1\n\n")
+            + &commit(2, &[("a.go", "package b\n")]);
+        let repository = Repository::import(stream.as_bytes());
+        let place = place("");
+        let resolver = Resolver::new(&repository, &place);
+        let (latest, called) = (resolver.latest().await.unwrap(), resolver.info("HEAD").await.unwrap());
+        assert_eq!(latest.time(), Some("2017-07-14T02:43:20Z"), "{other}");
+        assert_eq!(called.time(), Some("2017-07-14T02:41:40Z"), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn a_go_mod_is_judged_as_it_is_packed() {
     // In UTF-16 it is no go.mod that could be read, so the rule of old versions counts.
     let files = [
