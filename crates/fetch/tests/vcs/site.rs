@@ -91,6 +91,11 @@ impl Site {
         path
     }
 
+    /// The directory of the repositories.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     pub(crate) fn remote(&self, name: &str) -> Remote {
         Remote::parse(&format!("{}/{name}", self.url)).unwrap()
     }

@@ -1,11 +1,18 @@
 //! The real `go` command, fetching from repositories on this disk as if they were on a well-known host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
 
-use super::site::{Site, serve};
+use super::go_import::{Import, serve};
+use super::ours::{HOST, TELLING};
+
+/// A directory that stands for the host of the repositories, and the paths of others that lead there.
+pub(crate) struct Site<'a> {
+    pub(crate) directory: &'a Path,
+    pub(crate) imports: &'a [Import],
+}
 
 /// A `go` with caches of its own.
 pub(crate) struct Go {
@@ -37,7 +44,7 @@ impl Go {
         let git = directory.path().join("git");
         let path = std::env::var("PATH").unwrap();
         let script = format!(
-            "#!/bin/bash\nPATH='{path}'\nfor a; do shift; [ \"$a\" = --depth=1 ] || set -- \"$@\" \"$a\"; done\nexec git \"$@\"\n"
+            "#!/bin/sh\nPATH='{path}'\nfor a; do shift; [ \"$a\" = --depth=1 ] || set -- \"$@\" \"$a\"; done\nexec git \"$@\"\n"
         );
         std::fs::write(&git, script).unwrap();
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -81,7 +88,7 @@ impl Go {
     }
 
     fn command(&self, site: &Site<'_>) -> Command {
-        let Site { host, directory, imports } = site;
+        let Site { directory, imports } = site;
         let own = self.directory.path();
         let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("go");
@@ -94,12 +101,9 @@ impl Go {
         ]);
         command.env("GOCACHE", own.join("cache")).env("GIT_CONFIG_COUNT", "1");
         command.env("GIT_CONFIG_KEY_0", format!("url.file://{}/.insteadOf", directory.display()));
-        command.env("GIT_CONFIG_VALUE_0", format!("https://{host}/"));
+        command.env("GIT_CONFIG_VALUE_0", format!("https://{HOST}/"));
         let proxy = serve(imports);
-        command
-            .env("GOINSECURE", "gopkg.in,vanity.example")
-            .env("HTTP_PROXY", &proxy)
-            .env("HTTPS_PROXY", &proxy);
+        command.env("GOINSECURE", TELLING).env("HTTP_PROXY", &proxy).env("HTTPS_PROXY", &proxy);
         command
     }
 }

@@ -1,16 +1,8 @@
-//! Where the `go` command finds the repositories: well-known hosts, and hosts that tell by `go-import` tags.
+//! Hosts that tell by `go-import` tags where repositories are.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::thread;
-
-/// A directory that stands for a host, and paths of others that lead there.
-pub(crate) struct Site<'a> {
-    pub(crate) host: &'a str,
-    pub(crate) directory: &'a Path,
-    pub(crate) imports: Vec<Import>,
-}
 
 /// A `go-import` tag.
 #[derive(Clone)]
@@ -30,9 +22,17 @@ impl Import {
         self.suffixes.iter().map(module)
     }
 
-    fn tag(&self) -> String {
+    /// Whether `path` is the root or lies below it.
+    pub(crate) fn is_above(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(self.root.as_str());
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// A page with the tag.
+    pub(crate) fn page(&self) -> String {
         let Self { root, repository, subdirectory, .. } = self;
-        format!("<meta name=\"go-import\" content=\"{root} git {repository} {subdirectory}\">")
+        let tag = format!("<meta name=\"go-import\" content=\"{root} git {repository} {subdirectory}\">");
+        format!("<html><head>{tag}</head></html>")
     }
 }
 
@@ -57,12 +57,9 @@ fn answer(mut stream: TcpStream, imports: &[Import]) -> std::io::Result<()> {
         header.clear();
     }
     let path = request.split(' ').nth(1).and_then(|url| url.strip_prefix("http://")?.split('?').next());
-    let is_above = |import: &&Import| {
-        let rest = path.and_then(|path| path.strip_prefix(import.root.as_str()));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let (status, body) = match imports.iter().find(is_above) {
-        Some(import) => ("200 OK", format!("<html><head>{}</head></html>", import.tag())),
+    let import = path.and_then(|path| imports.iter().find(|import| import.is_above(path)));
+    let (status, body) = match import {
+        Some(import) => ("200 OK", import.page()),
         None => ("404 Not Found", String::new()),
     };
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());

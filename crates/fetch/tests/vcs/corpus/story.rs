@@ -1,5 +1,6 @@
 //! Histories of repositories, ordinary and odd, out of a seed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use quipu_oracle::Rng;
@@ -8,10 +9,14 @@ use quipu_oracle::Rng;
 pub(crate) struct Story {
     /// The path of its root.
     pub(crate) root: String,
+    /// The object format of git: `sha1` or `sha256`.
+    pub(crate) format: &'static str,
     /// What `git fast-import` makes it from.
     pub(crate) stream: String,
     pub(crate) tags: Vec<String>,
     pub(crate) branches: Vec<String>,
+    /// Directories that have a go.mod in some commit.
+    modules: BTreeSet<&'static str>,
     commits: usize,
     time: u64,
 }
@@ -20,19 +25,37 @@ pub(crate) struct Story {
 pub(crate) const MODULES: [&str; 9] =
     ["", "/v2", "/v3", "/sub", "/sub/v2", "/sub/v3", "/nested/deep", "/doc", "/sub/inner"];
 
-const BRANCHES: [&str; 5] = ["main", "dev", "feature/x", "v2", "release-1.0"];
+/// Some of them are the names of tags too, or could be taken for commits or for what they are not.
+const BRANCHES: [&str; 14] = [
+    "main",
+    "main",
+    "dev",
+    "dev",
+    "feature/x",
+    "v2",
+    "release-1.0",
+    "v1.0.0",
+    "v1.2",
+    "HEAD",
+    "deadbeef",
+    "1234567",
+    "it's",
+    "\u{4e16}\u{754c}",
+];
 
 impl Story {
     pub(crate) fn generate(rng: &mut Rng, root: &str) -> Self {
         let mut story = Self {
             root: root.into(),
+            format: if rng.one_in(5) { "sha256" } else { "sha1" },
             stream: String::new(),
             tags: Vec::new(),
             branches: Vec::new(),
+            modules: BTreeSet::from([""]),
             commits: 0,
             time: 1_500_000_000 + rng.below(100_000_000) as u64,
         };
-        let count = rng.between(3, 12);
+        let count = rng.between(3, 24);
         for _ in 0..count {
             story.commit(rng);
             for _ in 0..[0, 1, 1, 2, 4][rng.below(5)] {
@@ -40,6 +63,15 @@ impl Story {
             }
         }
         story
+    }
+
+    /// Whether the module in `directory`, with this rest of its path, may be one: the end of the path may be a major version.
+    pub(crate) fn has_go_mod(&self, directory: &str, rest: &str) -> bool {
+        let path = format!("{directory}{rest}");
+        let path = path.trim_start_matches('/');
+        self.modules.iter().any(|known| {
+            path.strip_prefix(known).is_some_and(|major| matches!(major, "" | "v2" | "v3" | "/v2" | "/v3"))
+        })
     }
 
     fn commit(&mut self, rng: &mut Rng) {
@@ -89,7 +121,9 @@ impl Story {
             11 => self.oddity(rng),
             12 => {
                 let path = rng.pick(&["extern", "sub/extern", "v2"]);
-                let _ = writeln!(self.stream, "M 160000 1234567890123456789012345678901234567890 {path}");
+                let commit = "1234567890".repeat(7);
+                let digits = if self.format == "sha256" { 64 } else { 40 };
+                let _ = writeln!(self.stream, "M 160000 {} {path}", &commit[..digits]);
             }
             13 => {
                 let path = rng.pick(&["link", "sub/link", "v3/go.mod", "sub/go.mod", "go.mod"]);
@@ -144,6 +178,7 @@ impl Story {
             "doc",
             "sub/inner",
         ]);
+        self.modules.insert(directory);
         let root = &self.root;
         let own = if directory.is_empty() { root.clone() } else { format!("{root}/{directory}") };
         let path = match rng.below(14) {
@@ -252,6 +287,17 @@ impl Story {
             "a.go/b",
             "semi;colon",
             "\u{1f600}.txt",
+            "README.MD",
+            "SUB/b.go",
+            "sub/count.TXT",
+            "-rf",
+            ":(top)x",
+            "\"new\\nline\"",
+            "\"latin-\\351.txt\"",
+            "sub/con.txt",
+            ".gitmodules",
+            "sub/.git_",
+            "doc/vendor",
         ]);
         self.file("100644", path, "odd\n");
         if rng.below(3) > 0 {
@@ -261,7 +307,7 @@ impl Story {
     }
 
     fn tag(&mut self, rng: &mut Rng) {
-        const ODD: [&str; 14] = [
+        const ODD: [&str; 26] = [
             "v1.2",
             "v1",
             "1.2.1",
@@ -276,6 +322,18 @@ impl Story {
             "sub/release",
             "nested/deep/v1.0.0",
             "vx",
+            "main",
+            "dev",
+            "HEAD",
+            "deadbeef",
+            "abcdef0",
+            "v1.0.0%41",
+            "v1.0.0;x",
+            "v1.0.0'x",
+            "v1.0.0$x",
+            "v0.1.\u{661}",
+            "sub/v1",
+            "v9999999999999999999.0.0",
         ];
         let prefix = rng.pick(&["", "", "", "", "sub/", "sub/", "nested/deep/", "doc/", "v2/", "sub/v2/"]);
         let name = match rng.below(8) {
@@ -294,11 +352,16 @@ impl Story {
             return;
         }
         let commit = if rng.one_in(5) { rng.between(1, self.commits) } else { self.commits };
-        let _ = if rng.one_in(3) {
-            let tagger = "tagger A <a@example.com> 1600000000 +0000";
-            write!(self.stream, "tag {name}\nfrom :{commit}\n{tagger}\ndata 1\nt\n")
-        } else {
-            write!(self.stream, "reset refs/tags/{name}\nfrom :{commit}\n\n")
+        let tagger = "tagger A <a@example.com> 1600000000 +0000\ndata 1\nt\n";
+        let _ = match rng.below(6) {
+            0 | 1 => write!(self.stream, "tag {name}\nfrom :{commit}\n{tagger}"),
+            2 => {
+                // A tag of a tag, which has a name of its own.
+                let mark = 1_000_000 + self.tags.len();
+                let inner = format!("tag inner/{mark}\nmark :{mark}\nfrom :{commit}\n{tagger}");
+                write!(self.stream, "{inner}tag {name}\nfrom :{mark}\n{tagger}")
+            }
+            _ => write!(self.stream, "reset refs/tags/{name}\nfrom :{commit}\n\n"),
         };
         self.tags.push(name);
     }
