@@ -10,6 +10,7 @@ mod address;
 mod body;
 mod connect;
 mod egress;
+mod failure;
 mod hops;
 mod outgoing;
 mod tls;
@@ -41,8 +42,9 @@ pub(crate) use url::{decode_percent, encode_path};
 
 use crate::error::{Error, Result};
 use body::Underway;
-use connect::{ConnectError, Connector};
+use connect::Connector;
 use egress::Watch;
+use failure::{broke, describe};
 use outgoing::Outgoing;
 
 /// Most redirects that are followed for one request, as the `go` command does.
@@ -325,30 +327,4 @@ fn check_head(head: &HttpResponse<Incoming>, limits: Limits) -> Result<()> {
         return Err(Error::rejected("upstream does not say how long its answer is"));
     }
     if length.unwrap_or(0) > limits.max_bytes { Err(Error::too_large(limits.max_bytes)) } else { Ok(()) }
-}
-
-/// Whether the connection was made, and ended before an answer began.
-fn broke(error: &legacy::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    let Some(cause) = cause.filter(|_| !error.is_connect()) else { return false };
-    let io = std::error::Error::source(cause).and_then(|io| io.downcast_ref::<std::io::Error>());
-    let cut = io.is_some_and(|io| matches!(io.kind(), BrokenPipe | ConnectionAborted | ConnectionReset));
-    cut || cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled()
-}
-
-/// Turns a failure to get an answer into words without the name of the host; the log gets the rest.
-fn describe(url: &Url, error: &legacy::Error) -> Error {
-    tracing::debug!(host = %url.authority(), error = ?error, "request failed");
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(current) = cause {
-        match current.downcast_ref::<ConnectError>() {
-            Some(reason) => return reason.explain(),
-            None => cause = current.source(),
-        }
-    }
-    if error.is_connect() {
-        return Error::unavailable("cannot make a secure connection to upstream");
-    }
-    Error::unavailable("upstream broke the connection")
 }

@@ -223,7 +223,8 @@ const REASONS: [(&[&str], ErrorKind, &str); 13] = [
     (
         &["certificate verification failed", "SSL certificate problem"],
         ErrorKind::Unavailable,
-        "the certificate of the repository's host is not trusted here: its authority must be among the root certificates",
+        "the certificate of the repository's host is not trusted here: its authority must be among the root \
+         certificates, to which ca_file adds",
     ),
     (
         &["certificate", "SSL", "TLS", "gnutls"],

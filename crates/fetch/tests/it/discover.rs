@@ -264,7 +264,7 @@ async fn insecure_addresses_need_permission() {
         refused(find(&strict, module).await, ErrorKind::Forbidden, "insecure");
     }
     refused(find(&strict, "example.com/r").await, ErrorKind::Rejected, "redirects from https to http");
-    refused(find(&strict, "down.example/x").await, ErrorKind::Unavailable, "cannot make a secure connection");
+    refused(find(&strict, "down.example/x").await, ErrorKind::Unavailable, "is not trusted here");
     assert_eq!(plain.paths(), [""; 0], "nothing without encryption");
     let lenient = DiscoveryRules {
         within: Patterns::new("*"),
