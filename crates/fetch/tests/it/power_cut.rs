@@ -1,6 +1,8 @@
-//! Power cuts at every step: a storage that loses what was not synced, or all but that.
+//! Power cuts at every step: a storage that loses what was not synced, or all but that. And whether these tests would notice
+//! if a sync were missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,12 +18,24 @@ use crate::support::{Judge, chain, client, options, version};
 /// What a power cut leaves.
 #[derive(Clone, Copy, Debug)]
 enum Leaves {
+    /// Only what was synced, but for files that were removed since: nothing says in which order changes reach a disk.
+    /// (A file that gets another name has the old one or the new one.)
+    Least,
     /// Only what was synced.
     Synced,
     /// All names, and of the contents only what was synced.
     Names,
     /// Everything, as when only the process dies.
     Everything,
+}
+
+/// What a cache could do wrong; the disk does it in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Flaw {
+    /// Syncs of this are left out, see [`State::syncs`].
+    Without(String),
+    /// Contents are synced when their file has got its name, in the next step, and not before.
+    Late,
 }
 
 /// A disk with a cache of writes. Clones are the same one.
@@ -33,22 +47,55 @@ struct State {
     /// Which content has which name, as it looks and as it is synced.
     names: BTreeMap<Name, usize>,
     synced: BTreeMap<Name, usize>,
+    /// Names that were removed and not given again.
+    removed: BTreeSet<Name>,
     /// Each content, as it looks and as it is synced.
     contents: Vec<(Vec<u8>, Vec<u8>)>,
     /// Changes until the power is cut.
     left: usize,
+    flaw: Option<Flaw>,
+    /// Everything that was synced: directories, and files with the numbers in their names left out.
+    syncs: BTreeSet<String>,
+    /// Contents whose sync is late, and those of them that have got their names.
+    late: BTreeSet<usize>,
+    named: BTreeSet<usize>,
+}
+
+impl State {
+    /// Notes a sync; false if it is to be left out.
+    fn syncs(&mut self, what: String) -> bool {
+        let left_out = self.flaw == Some(Flaw::Without(what.clone()));
+        self.syncs.insert(what);
+        !left_out
+    }
+
+    fn give(&mut self, name: &Name, at: usize) {
+        self.names.insert(name.clone(), at);
+        self.removed.remove(name);
+    }
+
+    fn sync_content(&mut self, at: usize) {
+        let (seen, synced) = &mut self.contents[at];
+        synced.clone_from(seen);
+    }
 }
 
 impl Disk {
-    fn new(left: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { left, ..State::default() })))
+    fn new(left: usize, flaw: Option<&Flaw>) -> Self {
+        Self(Arc::new(Mutex::new(State { left, flaw: flaw.cloned(), ..State::default() })))
     }
 
     /// The disk after a power cut, which does not come again.
     fn after(&self, leaves: Leaves) -> Self {
         let mut state = self.0.lock().unwrap().clone();
-        if matches!(leaves, Leaves::Synced) {
-            state.names = state.synced.clone();
+        match leaves {
+            Leaves::Least => {
+                state.names = state.synced.clone();
+                let State { names, removed, .. } = &mut state;
+                names.retain(|name, _| !removed.contains(name));
+            }
+            Leaves::Synced => state.names = state.synced.clone(),
+            Leaves::Names | Leaves::Everything => {}
         }
         for (seen, synced) in &mut state.contents {
             if !matches!(leaves, Leaves::Everything) {
@@ -56,6 +103,7 @@ impl Disk {
             }
         }
         state.left = usize::MAX;
+        state.flaw = None;
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -67,7 +115,13 @@ impl Disk {
     fn change(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.look()?;
         state.left -= 1;
-        if state.left == 0 { Err(io::Error::other("the power is cut")) } else { Ok(state) }
+        if state.left == 0 {
+            return Err(io::Error::other("the power is cut"));
+        }
+        for at in std::mem::take(&mut state.named) {
+            state.sync_content(at);
+        }
+        Ok(state)
     }
 
     fn names(&self, directory: &str) -> Vec<String> {
@@ -111,8 +165,8 @@ impl Storage for Disk {
             return Err(ErrorKind::AlreadyExists.into());
         }
         state.contents.push(Default::default());
-        state.names.insert(name.clone(), at);
-        Ok(Box::new(Writing { disk: self.clone(), at }))
+        state.give(name, at);
+        Ok(Box::new(Writing { disk: self.clone(), name: name.clone(), at }))
     }
 
     fn place(&self, from: &Name, to: &Name) -> io::Result<Placed> {
@@ -125,19 +179,24 @@ impl Storage for Disk {
     fn replace(&self, from: &Name, to: &Name) -> io::Result<()> {
         let mut state = self.change()?;
         let at = state.names.remove(from).ok_or(ErrorKind::NotFound)?;
-        state.names.insert(to.clone(), at);
+        state.give(to, at);
+        if state.late.remove(&at) {
+            state.named.insert(at);
+        }
         Ok(())
     }
 
     fn link(&self, from: &Name, to: &Name) -> io::Result<()> {
         let mut state = self.change()?;
         let at = *state.names.get(from).ok_or(ErrorKind::NotFound)?;
-        state.names.insert(to.clone(), at);
+        state.give(to, at);
         Ok(())
     }
 
     fn remove(&self, name: &Name) -> io::Result<()> {
-        self.change()?.names.remove(name);
+        let mut state = self.change()?;
+        state.names.remove(name);
+        state.removed.insert(name.clone());
         Ok(())
     }
 
@@ -147,6 +206,10 @@ impl Storage for Disk {
 
     fn sync(&self, directory: Option<&Name>) -> io::Result<()> {
         let mut state = self.change()?;
+        let what = directory.map_or("the root".to_owned(), |name| format!("directory {name}"));
+        if !state.syncs(what) {
+            return Ok(());
+        }
         let lies_there = |name: &Name| name.directory().as_ref() == directory;
         state.synced.retain(|name, _| !lies_there(name));
         let names: Vec<_> = state.names.iter().filter(|(name, _)| lies_there(name)).collect();
@@ -162,6 +225,7 @@ impl Storage for Disk {
 
 struct Writing {
     disk: Disk,
+    name: Name,
     at: usize,
 }
 
@@ -178,8 +242,12 @@ impl Draft for Writing {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut state = self.disk.change()?;
-        let (seen, synced) = &mut state.contents[self.at];
-        synced.clone_from(seen);
+        let what = self.name.as_str().replace(|char: char| char.is_ascii_digit(), "");
+        if state.flaw == Some(Flaw::Late) {
+            state.late.insert(self.at);
+        } else if state.syncs(format!("file {what}")) {
+            state.sync_content(self.at);
+        }
         Ok(())
     }
 
@@ -188,13 +256,22 @@ impl Draft for Writing {
     }
 }
 
-const LEAVES: [Leaves; 3] = [Leaves::Synced, Leaves::Names, Leaves::Everything];
+const LEAVES: [Leaves; 4] = [Leaves::Least, Leaves::Synced, Leaves::Names, Leaves::Everything];
 
 /// More steps than anything here takes.
 const MOST: usize = 200;
 
-#[tokio::test]
-async fn a_fetch_that_is_cut_anywhere_leaves_nothing_wrong() {
+/// Holds a claim about a cache, or says what is wrong.
+fn hold(claim: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
+    if claim { Ok(()) } else { Err(wrong()) }
+}
+
+fn said(error: impl Display) -> String {
+    error.to_string()
+}
+
+/// Cuts a fetch at every step. All that was synced, or what is wrong.
+async fn cut_fetches(flaw: Option<&Flaw>) -> Result<BTreeSet<String>, String> {
     let server = Server::start().await;
     let module = Module::new("example.com/m@v1.0.0", 600_000);
     module.serve(&server);
@@ -204,37 +281,38 @@ async fn a_fetch_that_is_cut_anywhere_leaves_nothing_wrong() {
         Cache::open_storage(disk, chain(&server.url, &client), Judge::new(), options())
     };
     for steps in 1..MOST {
-        let disk = Disk::new(steps);
+        let disk = Disk::new(steps, flaw);
         let fetched = match open(&disk) {
             Ok(cache) => cache.file(&module.version, FileKind::Zip).await.is_ok(),
             Err(_) => false,
         };
         for leaves in LEAVES {
             let rest = disk.after(leaves);
-            let cache = open(&rest).unwrap();
+            let when = |what: &str| format!("{leaves:?} after {steps} steps: {what}");
+            let cache = open(&rest).map_err(said)?;
             cache.recover().await;
             if fetched {
                 // What was served once needs nobody to be served again, but perhaps a look at it.
-                assert_eq!(
-                    rest.names("example.com/m/@v").iter().filter(|name| name.ends_with(".zip")).count(),
-                    1
-                );
+                let names = rest.names("example.com/m/@v");
+                let zips = names.iter().filter(|name| name.ends_with(".zip")).count();
+                hold(zips == 1, || when("what was served is gone"))?;
             }
-            let file = cache.file(&module.version, FileKind::Zip).await.unwrap();
-            assert_eq!(file.bytes().await.unwrap(), module.zip, "{leaves:?} after {steps} steps");
-            assert_eq!(rest.names(".evidence"), [""; 0], "{leaves:?} after {steps} steps");
-            assert_eq!(rest.names(".staging"), [""; 0], "{leaves:?} after {steps} steps");
+            let file =
+                cache.file(&module.version, FileKind::Zip).await.map_err(|error| when(&said(error)))?;
+            hold(file.bytes().await.map_err(said)? == module.zip, || when("other bytes are served"))?;
+            hold(rest.names(".evidence").is_empty(), || when("there is evidence"))?;
+            hold(rest.names(".staging").is_empty(), || when("there are remains"))?;
         }
-        if fetched && disk.look().is_ok() {
-            assert!(steps > 10, "{steps} steps");
-            return;
+        if fetched && let Ok(state) = disk.look() {
+            hold(steps > 10, || format!("only {steps} steps"))?;
+            return Ok(state.syncs.clone());
         }
     }
-    panic!("more than {MOST} steps");
+    Err(format!("more than {MOST} steps"))
 }
 
-#[tokio::test]
-async fn what_may_be_logged_is_published_however_it_was_cut() {
+/// Cuts a publication at every step. All that was synced, or what is wrong.
+async fn cut_publications(flaw: Option<&Flaw>) -> Result<BTreeSet<String>, String> {
     let version = version("corp.example/m@v1.0.0");
     let mut zip = ZipWriter::new(&version, Vec::new());
     zip.start_file("go.mod").unwrap();
@@ -251,28 +329,56 @@ async fn what_may_be_logged_is_published_however_it_was_cut() {
         cache.publish(version.clone(), staged, "2026-11-22T10:00:00Z".to_owned()).await.ok()
     };
     for steps in 1..MOST {
-        let (disk, judge) = (Disk::new(steps), Judge::new());
+        let (disk, judge) = (Disk::new(steps, flaw), Judge::new());
         let published = match open(&disk, &judge) {
             Ok(cache) => publish(cache).await.is_some(),
             Err(_) => false,
         };
         let may_be_logged = !judge.asked().is_empty();
-        assert!(may_be_logged || !published);
+        hold(may_be_logged || !published, || "it was published and not logged".to_owned())?;
         for leaves in LEAVES {
             let rest = disk.after(leaves);
-            let cache = open(&rest, &judge).unwrap();
+            let when = |what: &str| format!("{leaves:?} after {steps} steps: {what}");
+            let cache = open(&rest, &judge).map_err(said)?;
             cache.recover().await;
             if may_be_logged {
-                let file = cache.file(&version, FileKind::Zip).await.unwrap();
-                assert_eq!(file.bytes().await.unwrap(), zip, "{leaves:?} after {steps} steps");
-                assert!(cache.is_only_copy(&version).unwrap(), "{leaves:?} after {steps} steps");
+                let file = cache.file(&version, FileKind::Zip).await.map_err(|error| when(&said(error)))?;
+                hold(file.bytes().await.map_err(said)? == zip, || when("other bytes are served"))?;
+                hold(cache.is_only_copy(&version).map_err(said)?, || {
+                    when("nobody knows it is the only copy")
+                })?;
             }
-            assert_eq!(rest.names(".staging"), [""; 0], "{leaves:?} after {steps} steps");
+            hold(rest.names(".staging").is_empty(), || when("there are remains"))?;
         }
-        if published && disk.look().is_ok() {
-            assert!(steps > 10, "{steps} steps");
-            return;
+        if published && let Ok(state) = disk.look() {
+            hold(steps > 10, || format!("only {steps} steps"))?;
+            return Ok(state.syncs.clone());
         }
     }
-    panic!("more than {MOST} steps");
+    Err(format!("more than {MOST} steps"))
+}
+
+#[tokio::test]
+async fn a_fetch_that_is_cut_anywhere_leaves_nothing_wrong() {
+    cut_fetches(None).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_may_be_logged_is_published_however_it_was_cut() {
+    cut_publications(None).await.unwrap();
+}
+
+/// Each sync that there is, left out, is a mistake that the tests above would tell, and so is one that comes late.
+#[tokio::test]
+async fn each_sync_is_missed() {
+    let fetching = cut_fetches(None).await.unwrap();
+    assert!(fetching.len() > 1, "{fetching:?}");
+    for flaw in fetching.into_iter().map(Flaw::Without).chain([Flaw::Late]) {
+        assert!(cut_fetches(Some(&flaw)).await.is_err(), "nobody notices {flaw:?} in a fetch");
+    }
+    let publishing = cut_publications(None).await.unwrap();
+    assert!(publishing.len() > 3, "{publishing:?}");
+    for flaw in publishing.into_iter().map(Flaw::Without).chain([Flaw::Late]) {
+        assert!(cut_publications(Some(&flaw)).await.is_err(), "nobody notices {flaw:?} in a publication");
+    }
 }
