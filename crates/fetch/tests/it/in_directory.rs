@@ -12,3 +12,5 @@ mod freshness;
 mod publish;
 #[path = "recovery.rs"]
 mod recovery;
+#[path = "retention.rs"]
+mod retention;

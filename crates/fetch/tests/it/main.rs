@@ -12,6 +12,5 @@ mod in_directory;
 mod in_memory;
 mod power_cut;
 mod proxy;
-mod retention;
 mod support;
 mod tls;

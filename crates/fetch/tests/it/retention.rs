@@ -1,19 +1,19 @@
 //! What is kept and what goes: tags that move, quotas, and the only copy.
 
-use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use quipu_fetch::storage::Stored;
 use quipu_fetch::{Admit, BoxFuture, Cache, CacheOptions, Error, Evicted, FileKind, Hashes, Refusal};
 use quipu_module::{H1, ModuleVersion};
 
+use super::root;
 use crate::support::modules::{Module, zip};
+use crate::support::root::Root;
 use crate::support::scripted::Scripted;
 use crate::support::server::{Reply, Server};
-use crate::support::{Judge, chain, client, options, own, tree, version};
+use crate::support::{Judge, chain, client, options, version};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -39,24 +39,27 @@ impl Admit for Public {
     }
 }
 
-fn stored(root: &Path, module: &Module, extension: &str) -> std::path::PathBuf {
-    root.join(module.url(extension).trim_start_matches('/'))
+/// The name that a file of a module has in the cache.
+fn stored(module: &Module, extension: &str) -> String {
+    module.url(extension).trim_start_matches('/').to_owned()
+}
+
+fn has(root: &Root, module: &Module, extension: &str) -> bool {
+    root.get(&stored(module, extension)).is_some()
 }
 
 /// The zip was last used so many days ago.
-fn used(root: &Path, module: &Module, days: u32) {
-    let mark = File::options().write(true).open(stored(root, module, "zip.ok")).unwrap();
-    mark.set_modified(SystemTime::now() - DAY * days).unwrap();
+fn used(root: &Root, module: &Module, days: u32) {
+    root.set_age(&stored(module, "zip.ok"), DAY * days);
 }
 
-fn cache(root: &Path, server: &Server, quota: u64) -> Cache {
+fn cache(root: &Root, server: &Server, quota: u64) -> Cache {
     let (client, _) = client(&[&server.url]);
-    let options = CacheOptions { quota, ..options() };
-    Cache::open_root(root, chain(&server.url, &client), Arc::new(Public), options).unwrap()
+    root.open(chain(&server.url, &client), Arc::new(Public), CacheOptions { quota, ..options() })
 }
 
 /// Modules of 100 kB each, the first not used for the longest time; fetched through `cache`.
-async fn fill(root: &Path, server: &Server, cache: &Cache, names: &[&str]) -> Vec<Module> {
+async fn fill(root: &Root, server: &Server, cache: &Cache, names: &[&str]) -> Vec<Module> {
     let mut modules = Vec::new();
     for (n, name) in names.iter().enumerate() {
         let module = Module::new(name, 100_000);
@@ -70,26 +73,26 @@ async fn fill(root: &Path, server: &Server, cache: &Cache, names: &[&str]) -> Ve
     modules
 }
 
-fn zips(root: &Path) -> Vec<String> {
-    tree(root).into_iter().filter(|name| name.ends_with(".zip")).collect()
+fn zips(root: &Root) -> Vec<String> {
+    root.tree().into_iter().filter(|name| name.ends_with(".zip")).collect()
 }
 
 #[tokio::test]
 async fn what_was_not_used_for_longest_goes_first_and_comes_back_the_same() {
-    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let (root, server) = (root(), Server::start().await);
     let names =
         ["example.com/a@v1.0.0", "example.com/b@v1.0.0", "example.com/c@v1.0.0", "example.com/d@v1.0.0"];
-    let cache = cache(root.path(), &server, 350_000);
-    let modules = fill(root.path(), &server, &cache, &names).await;
+    let cache = cache(&root, &server, 350_000);
+    let modules = fill(&root, &server, &cache, &names).await;
     assert!(cache.stats().zip_bytes > 400_000);
     // Used just now, although it is the oldest: the note of it is older than a day.
-    let again = self::cache(root.path(), &server, 350_000);
+    let again = self::cache(&root, &server, 350_000);
     again.survey().await.unwrap();
     again.file(&modules[0].version, FileKind::Zip).await.unwrap();
     let evicted = again.make_room().await.unwrap();
     assert_eq!((evicted.files, evicted.kept), (1, 0));
     assert_eq!(
-        zips(root.path()),
+        zips(&root),
         ["example.com/a/@v/v1.0.0.zip", "example.com/c/@v/v1.0.0.zip", "example.com/d/@v/v1.0.0.zip"]
     );
     assert_eq!((again.stats().evicted, again.stats().evicted_bytes), (1, evicted.bytes));
@@ -104,22 +107,22 @@ async fn what_was_not_used_for_longest_goes_first_and_comes_back_the_same() {
 
 #[tokio::test]
 async fn an_evicted_zip_that_comes_back_changed_is_refused() {
-    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
-    let cache = cache(root.path(), &server, 1);
-    let modules = fill(root.path(), &server, &cache, &["example.com/a@v1.0.0"]).await;
+    let (root, server) = (root(), Server::start().await);
+    let cache = cache(&root, &server, 1);
+    let modules = fill(&root, &server, &cache, &["example.com/a@v1.0.0"]).await;
     assert_eq!(cache.make_room().await.unwrap().files, 1);
     let other = Module::new("example.com/a@v1.0.0", 7);
     server.on(&other.url("zip"), Reply::ok(other.zip.clone()));
     let error = cache.file(&other.version, FileKind::Zip).await.unwrap_err();
     assert!(error.text().contains(&modules[0].zip_h1().to_string()), "{error}");
     assert!(error.text().contains(&other.zip_h1().to_string()), "{error}");
-    assert_eq!(zips(root.path()), [""; 0]);
+    assert_eq!(zips(&root), [""; 0]);
 }
 
 #[tokio::test]
 async fn the_only_copy_never_goes() {
-    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
-    let cache = cache(root.path(), &server, 1);
+    let (root, server) = (root(), Server::start().await);
+    let cache = cache(&root, &server, 1);
     let names = [
         "corp.example/private@v1.0.0",
         "example.com/published@v1.0.0",
@@ -129,37 +132,42 @@ async fn the_only_copy_never_goes() {
         "example.com/public@v1.0.0",
         "example.com/now@v1.0.0",
     ];
-    let modules = fill(root.path(), &server, &cache, &names).await;
-    fs::write(stored(root.path(), &modules[1], "published"), "").unwrap();
+    let modules = fill(&root, &server, &cache, &names).await;
+    root.put(&stored(&modules[1], "published"), "");
     server.on(&modules[2].url("info"), Reply::new(404, ""));
     server.on(&modules[3].url("info"), Reply::new(503, ""));
-    fs::remove_file(stored(root.path(), &modules[4], "zip.ok")).unwrap();
-    used(root.path(), &modules[6], 0);
+    root.remove(&stored(&modules[4], "zip.ok"));
+    used(&root, &modules[6], 0);
     let evicted = cache.make_room().await.unwrap();
     assert_eq!(evicted.files, 1);
-    assert!(!stored(root.path(), &modules[5], "zip").exists());
-    assert_eq!(zips(root.path()).len(), 6);
+    assert!(!has(&root, &modules[5], "zip"));
+    assert_eq!(zips(&root).len(), 6);
     // What was gone once stays for ever, also when somebody puts something there again.
     modules[2].serve(&server);
     modules[3].serve(&server);
     assert_eq!(cache.make_room().await.unwrap().files, 1, "the one that was away");
-    assert!(stored(root.path(), &modules[2], "zip").exists());
-    assert!(stored(root.path(), &modules[2], "kept").exists());
+    assert!(has(&root, &modules[2], "zip"));
+    assert!(has(&root, &modules[2], "kept"));
 }
 
 #[tokio::test]
 async fn readers_of_what_goes_read_on() {
-    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let (root, server) = (root(), Server::start().await);
     let module = Module::new("example.com/big@v1.0.0", 2 << 20);
     module.serve(&server);
-    let cache = cache(root.path(), &server, 1);
+    let cache = cache(&root, &server, 1);
     for kind in [FileKind::Info, FileKind::Zip] {
         cache.file(&module.version, kind).await.unwrap();
     }
-    used(root.path(), &module, 2);
+    used(&root, &module, 2);
     let open = cache.open(&module.version, FileKind::Zip).unwrap().unwrap();
-    used(root.path(), &module, 2);
-    let Stored::File(mut file) = open.body else { panic!("a big file is read from the disk") };
+    used(&root, &module, 2);
+    assert_eq!(
+        matches!(open.body, Stored::File(_)),
+        root.directory().is_some(),
+        "a big file is read from the disk"
+    );
+    let mut file = open.body.reader();
     let mut start = vec![0; 1000];
     file.read_exact(&mut start).unwrap();
     assert_eq!(cache.make_room().await.unwrap().files, 1);
@@ -173,12 +181,12 @@ async fn readers_of_what_goes_read_on() {
 
 #[tokio::test]
 async fn a_crash_while_room_is_made_loses_nothing_that_cannot_be_had_again() {
-    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let (root, server) = (root(), Server::start().await);
     let names: Vec<_> = (0..40).map(|n| format!("example.com/m{n}@v1.0.0")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let modules = fill(root.path(), &server, &cache(root.path(), &server, 0), &names).await;
+    let modules = fill(&root, &server, &cache(&root, &server, 0), &names).await;
     for step in 0..10 {
-        let (path, url) = (root.path().to_owned(), server.url.clone());
+        let (root, url) = (root.clone(), server.url.clone());
         let crash = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -186,7 +194,7 @@ async fn a_crash_while_room_is_made_loses_nothing_that_cannot_be_had_again() {
                 let _inside = runtime.enter();
                 let (client, _) = client(&[&url]);
                 let options = CacheOptions { quota: 1, ..options() };
-                Cache::open_root(&path, chain(&url, &client), Arc::new(Public), options).unwrap()
+                root.open(chain(&url, &client), Arc::new(Public), options)
             };
             runtime.spawn(async move {
                 cache.survey().await.unwrap();
@@ -197,12 +205,12 @@ async fn a_crash_while_room_is_made_loses_nothing_that_cannot_be_had_again() {
         });
         tokio::task::spawn_blocking(move || crash.join().unwrap()).await.unwrap();
     }
-    let cache = cache(root.path(), &server, 0);
+    let cache = cache(&root, &server, 0);
     for module in &modules {
         let file = cache.file(&module.version, FileKind::Zip).await.unwrap();
         assert_eq!(file.bytes().await.unwrap(), module.zip);
     }
-    assert_eq!(own(root.path(), ".evidence"), [""; 0]);
+    assert_eq!(root.own(".evidence"), [""; 0]);
 }
 
 /// The `.info` of v1.0.0 made from this commit.
@@ -214,9 +222,9 @@ fn from(commit: &str) -> String {
 
 #[tokio::test]
 async fn a_moved_tag_is_noticed_and_changes_nothing() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
     let judge = Judge::new();
-    let open = || Cache::open_root(root.path(), upstream.clone(), judge.clone(), options()).unwrap();
+    let open = || root.open(upstream.clone(), judge.clone(), options());
     let (cache, wanted) = (open(), version("example.com/m@v1.0.0"));
     let (first, second) = ("a".repeat(40), "b".repeat(40));
     upstream.set("example.com/m@v1.0.0", Ok(&from(&first)));
@@ -234,10 +242,10 @@ async fn a_moved_tag_is_noticed_and_changes_nothing() {
     assert_eq!((cache.stats().moves, cache.stats().moved), (1, 1));
     let moved = cache.moved();
     assert_eq!((&moved[0].version, &moved[0].stored, &moved[0].upstream), (&wanted, &first, &second));
-    let kept = own(root.path(), ".evidence");
+    let kept = root.own(".evidence");
     assert_eq!(kept.len(), 2, "{kept:?}");
     let report = kept.iter().find(|name| name.ends_with(".txt")).unwrap();
-    let report = fs::read_to_string(root.path().join(".evidence").join(report)).unwrap();
+    let report = String::from_utf8(root.get(&format!(".evidence/{report}")).unwrap()).unwrap();
     assert!(report.contains(&first) && report.contains(&second), "{report}");
     let served = cache.file(&wanted, FileKind::Info).await.unwrap().bytes().await.unwrap();
     assert_eq!(served, from(&first).as_bytes());
@@ -256,27 +264,26 @@ async fn a_moved_tag_is_noticed_and_changes_nothing() {
     // Gone is not moved, and from then on what is here is the only copy; a fault says nothing.
     upstream.fail("example.com/m@v1.0.0");
     assert!(cache.compare(&wanted).await.is_err());
-    assert!(!root.path().join("example.com/m/@v/v1.0.0.kept").exists());
+    assert!(root.get("example.com/m/@v/v1.0.0.kept").is_none());
     upstream.set("example.com/m@v1.0.0", Err(Error::not_found("gone")));
     cache.compare(&wanted).await.unwrap();
-    assert!(root.path().join("example.com/m/@v/v1.0.0.kept").exists());
+    assert!(root.get("example.com/m/@v/v1.0.0.kept").is_some());
 }
 
 #[tokio::test]
 async fn only_what_is_in_use_is_compared_and_not_often() {
-    let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Scripted::default()));
-    let cache = Cache::open_root(root.path(), upstream.clone(), Judge::new(), options()).unwrap();
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = root.open(upstream.clone(), Judge::new(), options());
     let (used, unused) = (version("example.com/m@v1.0.0"), version("example.com/x@v1.0.0"));
     for wanted in [&used, &unused] {
         upstream.set(&wanted.to_string(), Ok(&from(&"a".repeat(40))));
         cache.file(wanted, FileKind::Info).await.unwrap();
-        let info = root.path().join(format!("{}/@v/v1.0.0.info", wanted.path()));
-        File::options().write(true).open(info).unwrap().set_modified(SystemTime::now() - DAY * 2).unwrap();
+        root.set_age(&format!("{}/@v/v1.0.0.info", wanted.path()), DAY * 2);
     }
     upstream.set("example.com/m@v1.0.0", Ok(&from(&"b".repeat(40))));
     upstream.asked();
     // Another process's memory: what is known of files is read anew.
-    let cache = Cache::open_root(root.path(), upstream.clone(), Judge::new(), options()).unwrap();
+    let cache = root.open(upstream.clone(), Judge::new(), options());
     for _ in 0..500 {
         cache.file(&used, FileKind::Info).await.unwrap();
         assert!(cache.recent("example.com/m/@v/v1.0.0.info").is_some());
@@ -295,7 +302,7 @@ async fn only_what_is_in_use_is_compared_and_not_often() {
 
 /// A module with this file in its root, which was last used so many days ago.
 async fn with_file(
-    (cache, root): (&Cache, &Path),
+    (cache, root): (&Cache, &Root),
     server: &Server,
     (name, file, text): (&str, &str, &str),
     days: u32,
@@ -322,11 +329,10 @@ const APACHE: &str = include_str!("../../../../LICENSE");
 
 #[tokio::test]
 async fn what_comes_under_no_licence_goes_earlier() {
-    let (root, server) = (tempfile::tempdir().unwrap(), Server::start().await);
+    let (root, server) = (root(), Server::start().await);
     let (client, _) = client(&[&server.url]);
     let options = CacheOptions { unlicensed: DAY * 30, ..options() };
-    let cache =
-        Cache::open_root(root.path(), chain(&server.url, &client), Arc::new(Public), options).unwrap();
+    let cache = root.open(chain(&server.url, &client), Arc::new(Public), options);
     let mut modules = Vec::new();
     for (name, file, text, days) in [
         ("example.com/mit@v1.0.0", "LICENSE.md", MIT, 40),
@@ -339,20 +345,17 @@ async fn what_comes_under_no_licence_goes_earlier() {
         ("example.com/published@v1.0.0", "README.md", "", 40),
         ("corp.example/private@v1.0.0", "README.md", "", 40),
     ] {
-        modules.push(with_file((&cache, root.path()), &server, (name, file, text), days).await);
+        modules.push(with_file((&cache, &root), &server, (name, file, text), days).await);
     }
     server.on(&modules[5].url("info"), Reply::new(404, ""));
-    fs::write(stored(root.path(), &modules[7], "published"), "").unwrap();
+    root.put(&stored(&modules[7], "published"), "");
     let evicted = cache.expire_unlicensed().await.unwrap();
     assert_eq!((evicted.files, evicted.kept), (2, 1));
-    let left = zips(root.path());
+    let left = zips(&root);
     assert_eq!(left.len(), 7);
-    assert!(
-        !stored(root.path(), &modules[3], "zip").exists()
-            && !stored(root.path(), &modules[4], "zip").exists()
-    );
+    assert!(!has(&root, &modules[3], "zip") && !has(&root, &modules[4], "zip"));
     assert_eq!((cache.stats().evicted, cache.stats().unlicensed), (2, 2), "the one in use and the only copy");
-    let found = |module: &Module| fs::read_to_string(stored(root.path(), module, "licence")).unwrap();
+    let found = |module: &Module| String::from_utf8(root.get(&stored(module, "licence")).unwrap()).unwrap();
     let found: Vec<_> = modules[..5].iter().map(found).collect();
     let expected = ["MIT", "BSD-3-Clause", "Apache-2.0", "none", "none"];
     assert_eq!(found, expected.map(|name| format!("quipu-licence 1\n{name}\n")));
@@ -360,15 +363,13 @@ async fn what_comes_under_no_licence_goes_earlier() {
     // What was found out stays, also of what is gone; that comes back as it was, and is in use then.
     let again = cache.file(&modules[3].version, FileKind::Zip).await.unwrap();
     assert_eq!(again.bytes().await.unwrap(), modules[3].zip);
-    fs::write(stored(root.path(), &modules[0], "licence"), "quipu-licence 1\nnone\n").unwrap();
-    fs::write(stored(root.path(), &modules[1], "licence"), "").unwrap();
+    root.put(&stored(&modules[0], "licence"), "quipu-licence 1\nnone\n");
+    root.put(&stored(&modules[1], "licence"), "");
     let evicted = cache.expire_unlicensed().await.unwrap();
     assert_eq!((evicted.files, cache.stats().unlicensed), (1, 2), "what is known is not looked for again");
-    assert!(
-        !stored(root.path(), &modules[0], "zip").exists() && stored(root.path(), &modules[1], "zip").exists()
-    );
+    assert!(!has(&root, &modules[0], "zip") && has(&root, &modules[1], "zip"));
     // A cache that was not told to does nothing.
-    let other = self::cache(root.path(), &server, 0);
-    used(root.path(), &modules[3], 400);
+    let other = self::cache(&root, &server, 0);
+    used(&root, &modules[3], 400);
     assert_eq!(other.expire_unlicensed().await.unwrap(), Evicted::default());
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quipu_fetch::storage::{Directory, Memory, Name, Storage};
 use quipu_fetch::{Admit, Cache, CacheOptions, Upstream};
@@ -65,6 +66,17 @@ impl Root {
     /// The content of a file; `None` if there is none.
     pub(crate) fn get(&self, name: &str) -> Option<Vec<u8>> {
         Some(self.storage.open(&self::name(name)).unwrap()?.read().unwrap().to_vec())
+    }
+
+    /// Takes a file away.
+    pub(crate) fn remove(&self, name: &str) {
+        self.storage.remove(&self::name(name)).unwrap();
+    }
+
+    /// Says that a file was changed so long ago.
+    pub(crate) fn set_age(&self, name: &str, age: Duration) {
+        let changed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - age;
+        self.storage.set_modified(&self::name(name), changed.as_secs()).unwrap();
     }
 
     /// Every file, sorted, without the cache's own directories.
