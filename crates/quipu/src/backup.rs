@@ -13,6 +13,7 @@ use crate::keys::{DataDir, write_new};
 use crate::output::tell;
 use crate::progress::Progress;
 use crate::replay::{PIECE, Replay};
+use crate::store;
 
 /// Makes a backup and says what is in it.
 ///
@@ -51,7 +52,7 @@ fn make(data: &DataDir, to: &DataDir) -> Result<Head> {
     builder.with_context(|| {
         format!("cannot make {} (left by an interrupted backup? remove it)", to.path().display())
     })?;
-    let source = RocksStore::open_read_only(data.log(), &quipu_rocks::Options::default())?;
+    let source = store::open_read_only(data)?;
     let Some(head) = source.head()? else { bail!("{} holds no log yet", data.path().display()) };
     copy_log(&source, &head, &to.log())?;
     for (from, copy) in [(data.name_file(), to.name_file()), (data.vkey_file(), to.vkey_file())] {

@@ -25,6 +25,7 @@ use quipu_verify::check::{CheckError, GoSum, Options, check_log};
 use crate::cli;
 use crate::keys::{self, DataDir};
 use crate::progress::Progress;
+use crate::store;
 use source::Source;
 use verdict::{Findings, Verdict};
 
@@ -154,7 +155,7 @@ impl Fsck {
     }
 
     fn open(&self, guard: Option<&Guarded>, found: &mut Findings) -> Result<Option<RocksStore>> {
-        match RocksStore::open_read_only(self.data.log(), &quipu_rocks::Options::default()) {
+        match RocksStore::open_read_only(self.data.log(), &store::options()) {
             Ok(store) => Ok(Some(store)),
             Err(OpenError::Read(quipu_ledger::ReadError::Corrupt(why))) => {
                 found.add(format!("the store does not open: {why}"));
@@ -164,7 +165,7 @@ impl Fsck {
                 found.add(format!("{dir}: there is no store, but a guard"));
                 Ok(None)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(store::refused(error, &self.data)),
         }
     }
 

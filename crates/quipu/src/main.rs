@@ -27,6 +27,7 @@ mod serve;
 mod source_test;
 mod sources;
 mod status;
+mod store;
 mod token;
 mod upstream;
 mod view;

@@ -24,7 +24,7 @@ impl Replay {
     /// # Errors
     /// It cannot be made.
     pub(crate) fn begin(dir: &Path, time: Micros, notes: Option<Notes>) -> Result<Self> {
-        let store = RocksStore::open(dir, &quipu_rocks::Options::default())
+        let store = RocksStore::open(dir, &crate::store::options())
             .with_context(|| format!("cannot make the store {}", dir.display()))?;
         let state = State::founded(time);
         let head = *state.head();

@@ -19,6 +19,7 @@ use crate::output::tell;
 use crate::progress::Progress;
 use crate::replay::{PIECE, Replay};
 use crate::serve::open_ledger;
+use crate::store;
 use source::Source;
 
 /// Restores, and says what came of it.
@@ -124,7 +125,7 @@ fn prepare(data: &DataDir, from: &DataDir) -> Result<()> {
 
 /// A very first start that was interrupted leaves a store without any records behind.
 fn set_aside_empty(data: &DataDir) -> Result<()> {
-    let Ok(store) = RocksStore::open_read_only(data.log(), &quipu_rocks::Options::default()) else {
+    let Ok(store) = RocksStore::open_read_only(data.log(), &store::options()) else {
         return Ok(());
     };
     if store.head()?.is_some() {

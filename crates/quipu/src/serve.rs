@@ -30,6 +30,7 @@ use crate::oidc;
 use crate::output::tell;
 use crate::policy;
 use crate::sources;
+use crate::store;
 use crate::upstream::{Myself, Upstream};
 
 const MIB: u64 = 1 << 20;
@@ -301,10 +302,11 @@ pub(crate) fn open_ledger(
 ) -> Result<Ledger> {
     let log = &config.set.log;
     let mut options = quipu_rocks::Options::default();
+    options.tell = |text| warn!("{text}");
     if let Some(mib) = log.cache_mib {
         options.cache_bytes = usize::try_from(u64::from(mib) * MIB).context("[log] cache_mib")?;
     }
-    let store = RocksStore::open(data.log(), &options)?;
+    let store = RocksStore::open(data.log(), &options).map_err(|error| store::refused(error, data))?;
     let mut signers = vec![signer];
     for file in log.more_keys.as_deref().unwrap_or_default().split(',').filter(|file| !file.is_empty()) {
         signers.push(keys::load(Path::new(file))?.with_context(|| format!("there is no key {file}"))?);

@@ -11,6 +11,7 @@ use quipu_rocks::RocksStore;
 use quipu_tlog::{Hash, StoredTiles, Tile, TileLevel, Tree, format_tree, parse_tree, tree_root};
 
 use crate::keys::DataDir;
+use crate::store;
 
 /// Most records that the newest kept note may be behind the head: a round has no more.
 const MAX_ROUND: u64 = 65_536;
@@ -30,7 +31,7 @@ impl View {
         if !data.has_log() {
             return Ok(None);
         }
-        let store = RocksStore::open_read_only(data.log(), &quipu_rocks::Options::default())?;
+        let store = store::open_read_only(data)?;
         Ok(Some(Self { store, verifier: data.verifier()? }))
     }
 

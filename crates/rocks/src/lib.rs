@@ -25,6 +25,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tuning;
+mod watch;
 
 pub use open::OpenError;
 pub use scrub::{Progress, Scrubbed};

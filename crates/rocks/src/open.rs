@@ -6,11 +6,13 @@ use std::path::Path;
 use std::{fs, io, thread, time::Duration};
 
 use quipu_ledger::ReadError;
-use rocksdb::{Cache, DB, ErrorKind, WriteOptions};
+use rocksdb::{Cache, ColumnFamilyDescriptor, DB, ErrorKind, WriteOptions};
 
+use crate::framing;
 use crate::row::{self, FORMAT, FORMAT_KEY, FORMAT_WITHOUT_GROUPS};
 use crate::store::{missing, read_error};
 use crate::tuning::{self, Options, RECORD};
+use crate::watch::watched;
 
 /// Why a store did not open.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,12 @@ pub enum OpenError {
     /// The store changed too often while a read-only opening looked at it; trying again later may help.
     #[error("the store changed while it was being opened, {0} times in a row")]
     Moving(u32),
+    /// Opening the store in this directory stands still: for so many seconds the process has read and written nothing. The
+    /// thread that opens cannot be stopped and may hold the lock of the store, so the process should end.
+    #[error(
+        "opening {0} stands still, nothing was read or written for {1} s: a file there is damaged in a way that RocksDB does not survive (look at its MANIFEST first), or the disk hangs"
+    )]
+    Still(String, u64),
     /// The store is damaged, or the medium failed.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -52,7 +60,11 @@ pub(crate) fn open(
     options: &Options,
 ) -> Result<(DB, Layout), OpenError> {
     refuse_remains(path)?;
-    let db = DB::open_cf_descriptors(settings, path, tuning::families(options, cache)).map_err(open_error)?;
+    framing::refuse_endless(path)?;
+    let work = opening(path, settings, cache, options, |settings, path, families| {
+        DB::open_cf_descriptors(settings, path, families)
+    });
+    let db = watched(path, options, work)?.map_err(open_error)?;
     match db.get(FORMAT_KEY).map_err(read_error)? {
         Some(format) if format == FORMAT_WITHOUT_GROUPS => return Ok((db, Layout::WithoutGroups)),
         Some(format) => check_format(&format)?,
@@ -96,8 +108,11 @@ pub(crate) fn open_read_only(
 ) -> Result<DB, OpenError> {
     for attempt in 0..READ_ONLY_TRIES {
         let before = data_files(path)?;
-        let opened =
-            DB::open_cf_descriptors_read_only(settings, path, tuning::families(options, cache), false);
+        framing::refuse_endless(path)?;
+        let work = opening(path, settings, cache, options, |settings, path, families| {
+            DB::open_cf_descriptors_read_only(settings, path, families, false)
+        });
+        let opened = watched(path, options, work)?;
         let after = data_files(path)?;
         let lost_log = before.difference(&after).any(|name| name.as_encoded_bytes().ends_with(b".log"));
         match opened {
@@ -112,6 +127,19 @@ pub(crate) fn open_read_only(
         }
     }
     Err(OpenError::Moving(READ_ONLY_TRIES))
+}
+
+/// A call of RocksDB with copies of all that it needs, for another thread.
+fn opening<T>(
+    path: &Path,
+    settings: &rocksdb::Options,
+    cache: &Cache,
+    options: &Options,
+    call: impl FnOnce(&rocksdb::Options, &Path, Vec<ColumnFamilyDescriptor>) -> T + Send + 'static,
+) -> impl FnOnce() -> T + Send + 'static {
+    let (path, settings, cache, options) =
+        (path.to_owned(), settings.clone(), cache.clone(), options.clone());
+    move || call(&settings, &path, tuning::families(&options, &cache))
 }
 
 /// Checks that the tables hold every `record` row from the first to that of record `size - 1`, by the ranges RocksDB

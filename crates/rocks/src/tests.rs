@@ -43,7 +43,7 @@ fn round(from: u64, to: u64) -> Round {
 
 /// Small memory and no reserve, so that tests run anywhere.
 fn options() -> Options {
-    Options { cache_bytes: 4 << 20, wal_bytes: 1 << 20, reserve_bytes: 0, jobs: 1 }
+    Options { cache_bytes: 4 << 20, wal_bytes: 1 << 20, reserve_bytes: 0, jobs: 1, ..Options::default() }
 }
 
 fn opened(path: &Path) -> RocksStore {

@@ -1,5 +1,7 @@
 //! How RocksDB is set up: what is asked of it for safety, for speed and for bounded memory.
 
+use std::time::Duration;
+
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompactionStyle, DBCompressionType, DBRecoveryMode,
     InfoLogger, LogLevel, statistics::StatsLevel,
@@ -30,11 +32,23 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Background threads for writing out and merging tables.
     pub jobs: u8,
+    /// How long an opening waits while this process neither reads nor writes a byte, in whole seconds. Then it ends with
+    /// [`OpenError::Still`](crate::OpenError::Still). The kernel complains of a task that hangs after as long.
+    pub patience: Duration,
+    /// Called every ten seconds while a store is being opened, with a sentence that says so.
+    pub tell: fn(&str),
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, wal_bytes: 48 << 20, reserve_bytes: 32 << 20, jobs: 2 }
+        Self {
+            cache_bytes: 64 << 20,
+            wal_bytes: 48 << 20,
+            reserve_bytes: 32 << 20,
+            jobs: 2,
+            patience: Duration::from_secs(120),
+            tell: |_| (),
+        }
     }
 }
 

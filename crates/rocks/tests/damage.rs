@@ -5,13 +5,12 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 use std::{fs, thread};
 
 use common::{Model, options};
 use quipu_ledger::{ReadError, Store};
-use quipu_rocks::RocksStore;
+use quipu_rocks::{OpenError, RocksStore};
 use tempfile::TempDir;
 
 /// What happened to a store with one damage.
@@ -19,9 +18,6 @@ use tempfile::TempDir;
 enum Outcome {
     /// It did not open.
     Refused,
-    /// It was still being opened after [`PATIENCE`]. With a damaged manifest RocksDB's reader now and then comes to no end
-    /// (seen once in hundreds of runs; which bit it takes depends on names that are drawn at random).
-    Endless,
     /// It opened; a scrub or a read says that it is damaged.
     Noticed,
     /// It is whole, but of an earlier round: the guard notices.
@@ -32,19 +28,11 @@ enum Outcome {
     Whole,
 }
 
-/// How long opening a store of some hundred kilobytes may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-type Opened = Result<RocksStore, quipu_rocks::OpenError>;
-
-/// Opens a store, which is left alone with that if it takes too long.
-fn outcome(model: &Model, open: impl FnOnce() -> Opened + Send + 'static) -> Outcome {
-    let (done, opened) = mpsc::channel();
-    thread::spawn(move || done.send(open()).is_ok());
-    let store = match opened.recv_timeout(PATIENCE) {
-        Ok(Ok(store)) => store,
-        Ok(Err(_)) => return Outcome::Refused,
-        Err(_) => return Outcome::Endless,
+fn outcome(model: &Model, opened: Result<RocksStore, OpenError>) -> Outcome {
+    let store = match opened {
+        Ok(store) => store,
+        Err(OpenError::Still(dir, _)) => panic!("opening {dir} comes to no end"),
+        Err(_) => return Outcome::Refused,
     };
     let scrubbed = store.scrub(|_| ());
     match compare(model, &store) {
@@ -139,9 +127,8 @@ fn try_both(model: &Model, crashed: &Path, hurt: impl Fn(&Path)) -> (Outcome, Ou
         copy
     };
     let (reading, writing) = (copy(), copy());
-    let (read, written) = (reading.path().to_owned(), writing.path().to_owned());
-    let read = outcome(model, move || RocksStore::open_read_only(&read, &options()));
-    (read, outcome(model, move || RocksStore::open(&written, &options())))
+    let read = outcome(model, RocksStore::open_read_only(reading.path(), &options()));
+    (read, outcome(model, RocksStore::open(writing.path(), &options())))
 }
 
 fn random(state: &mut u64, below: u64) -> u64 {

@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::keys::DataDir;
 use crate::remote::Remote;
+use crate::store;
 
 /// Longest data tile, in bytes.
 const MAX_TILE: u64 = 16 << 20;
@@ -54,8 +55,7 @@ impl Source {
         let name = dir.path().display().to_string();
         let (theirs, ours) = (dir.verifier()?, signer.verifier());
         ensure!(theirs == *ours, "{name} is a copy of the log {theirs}, not of {ours}");
-        let store = RocksStore::open_read_only(dir.log(), &quipu_rocks::Options::default())
-            .with_context(|| format!("cannot read the log in {name}"))?;
+        let store = store::open_read_only(dir).with_context(|| format!("cannot read the log in {name}"))?;
         let size = store.head()?.map_or(0, |head| head.size);
         let mut signed = 0;
         store.each_notes(|notes| signed = notes.size)?;

@@ -54,6 +54,34 @@ fn an_older_copy_is_behind_its_guard_and_a_lost_guard_is_missed() {
     assert!(stderr(&output).contains("there is no guard"), "{}", stderr(&output));
 }
 
+/// RocksDB would turn in a circle in such a manifest, without a word and without an end.
+#[test]
+fn a_manifest_that_cannot_be_read_to_its_end_is_told_at_once() {
+    let place = Place::new();
+    let mut server = place.serve();
+    append(&server, 0..3);
+    server.kill();
+    let current = fs::read_to_string(place.path("data/log/CURRENT")).unwrap();
+    let manifest = place.path("data/log").join(current.trim_end());
+    let mut bytes = fs::read(&manifest).unwrap();
+    // The kind of the first fragment, before its payload.
+    assert_eq!(bytes[6], 1);
+    bytes[6] ^= 4;
+    fs::write(&manifest, bytes).unwrap();
+    let damage = format!("{}: what begins at byte 0 belongs to no manifest", manifest.display());
+    let (data, copy) = (place.text("data"), place.text("copy"));
+    for (command, code, advice) in [
+        (&["fsck", &data][..], 4, ""),
+        (&["backup", &copy, "--data", &data], 1, "`quipu restore` brings the log back"),
+        (&["serve", "--data", &data, "--listen", "127.0.0.1:0"], 1, "`quipu restore` brings the log back"),
+    ] {
+        let output = quipu(command);
+        assert_eq!(output.status.code(), Some(code), "{command:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(&damage), "{command:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(advice), "{command:?}: {}", stderr(&output));
+    }
+}
+
 /// Has the log's own key sign another tree of `size` records, and keeps that among the signed heads of the store.
 fn sign_twice(place: &Place, size: u64) -> SignerKey {
     let text = fs::read_to_string(place.path("data/signer.key")).unwrap();

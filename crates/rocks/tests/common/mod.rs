@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use quipu_ledger::{Entry, Head, Notes, Record, Round, State, Store, build};
@@ -61,5 +62,6 @@ pub(crate) fn options() -> Options {
     options.wal_bytes = 256 << 10;
     options.reserve_bytes = 0;
     options.jobs = 1;
+    options.patience = Duration::from_secs(30);
     options
 }
