@@ -156,6 +156,8 @@ struct Shared {
     forgotten: Recent<u64>,
     /// How often anything was forgotten.
     news: AtomicU64,
+    /// No absence counts that was asked for before this count of `news`.
+    absences: AtomicU64,
     /// Which modules come from which repositories.
     origins: Origins,
     files: Arc<Flights<()>>,
@@ -222,6 +224,7 @@ impl Cache {
                 absent: Recent::new(SMALL_MAP),
                 forgotten: Recent::new(SMALL_MAP),
                 news: AtomicU64::new(0),
+                absences: AtomicU64::new(0),
                 origins: Origins::default(),
                 files: Flights::new(options.max_flights),
                 lists: Flights::new(options.max_flights),
@@ -308,6 +311,12 @@ impl Cache {
     /// upstream does not answer, and the files of versions stay as they are.
     pub fn forget(&self, path: &ModulePath) {
         self.shared.forget(path);
+    }
+
+    /// Forgets of all modules that things do not exist, and nothing else. Something has come up, and it is not known of
+    /// which modules: where nothing is stored of a module, nobody knows in which repository it lives.
+    pub fn forget_absences(&self) {
+        self.shared.forget_absences();
     }
 
     /// The modules that are known to come from a repository: those of which a stored version says so, and those whose
@@ -435,7 +444,7 @@ impl Shared {
     /// The remembered definite absence of `name`.
     fn absence(&self, name: &Name) -> Option<Error> {
         let (asked, error) = self.absent.get(name.as_str())?;
-        let counts = asked.at.elapsed() < self.options.absence && !self.is_outdated(name, asked);
+        let counts = asked.at.elapsed() < self.options.absence && !self.is_absence_outdated(name, asked);
         counts.then_some(error)
     }
 

@@ -115,6 +115,8 @@ impl Hooks {
         for path in &targets.modules {
             self.modules.forget(path);
         }
+        // Modules under other names may live there, of which nothing is stored that says so.
+        self.modules.forget_absences();
         let (fetching, left): (Vec<_>, Vec<_>) =
             targets.versions.iter().partition(|version| self.ahead.fetch(version));
         info!(?forge, modules = targets.modules.len(), fetching = fetching.len(), "webhook");

@@ -31,6 +31,16 @@ impl Shared {
         self.forgotten.get(name.module()).is_some_and(|news| asked.news < news)
     }
 
+    /// Whether what was absent when upstream was asked may have come up since.
+    pub(super) fn is_absence_outdated(&self, name: &Name, asked: Asked) -> bool {
+        asked.news < self.absences.load(SeqCst) || self.is_outdated(name, asked)
+    }
+
+    pub(super) fn forget_absences(&self) {
+        let news = self.news.fetch_add(1, SeqCst).saturating_add(1);
+        self.absences.fetch_max(news, SeqCst);
+    }
+
     pub(super) fn forget(&self, path: &ModulePath) {
         let news = self.news.fetch_add(1, SeqCst).saturating_add(1);
         self.forgotten.insert(&path.escaped().into(), news, 0);

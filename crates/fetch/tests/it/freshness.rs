@@ -93,6 +93,32 @@ async fn what_is_forgotten_is_asked_for_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_missing_may_be_forgotten_of_all_modules_and_nothing_else() {
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream);
+    let (new, other) = (version("example.com/m@v1.1.0"), version("example.com/other@v1.0.0"));
+    upstream.set("example.com/m list", Ok("v1.0.0"));
+    assert_eq!(list(&cache).await.unwrap(), ["v1.0.0"]);
+    for missing in [&new, &other] {
+        assert!(cache.file(missing, FileKind::GoMod).await.is_err());
+    }
+    upstream.asked();
+    for missing in [&new, &other] {
+        assert!(cache.file(missing, FileKind::GoMod).await.is_err());
+    }
+    assert_eq!(upstream.asked(), 0);
+    tag(&upstream, "v1.1.0");
+    cache.forget_absences();
+    cache.file(&new, FileKind::GoMod).await.unwrap();
+    assert!(cache.file(&other, FileKind::GoMod).await.is_err());
+    upstream.asked();
+    // What is absent since then is remembered, and the list was not forgotten.
+    assert!(cache.file(&other, FileKind::GoMod).await.is_err());
+    assert_eq!(list(&cache).await.unwrap(), ["v1.0.0"]);
+    assert_eq!(upstream.asked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_under_way_when_the_news_came_is_no_answer() {
     let (root, upstream) = (root(), Arc::new(Scripted::default()));
     let cache = cache(&root, &upstream);
