@@ -212,6 +212,8 @@ pub(crate) struct Restore {
     #[arg(long)]
     pub(crate) new_guard: bool,
     #[command(flatten)]
+    pub(crate) token: TokenArg,
+    #[command(flatten)]
     pub(crate) configured: Configured,
 }
 
@@ -242,7 +244,7 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) credentials: TokenArg,
+    pub(crate) caller: Caller,
     #[command(flatten)]
     pub(crate) configured: Configured,
 }
@@ -294,7 +296,7 @@ pub(crate) struct Warm {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) credentials: TokenArg,
+    pub(crate) caller: Caller,
 }
 
 #[derive(Debug, Args)]
@@ -307,10 +309,23 @@ pub(crate) struct Status {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) credentials: TokenArg,
+    pub(crate) caller: Caller,
 }
 
 /// What a server is asked with.
+#[derive(Debug, Args)]
+pub(crate) struct Caller {
+    #[command(flatten)]
+    pub(crate) token: TokenArg,
+    /// Show the ID token of this CI job instead of a token of the server
+    #[arg(long, conflicts_with = "token_file")]
+    pub(crate) oidc: bool,
+    /// Whom the ID token is for [default: the name of the log in GOSUMDB]
+    #[arg(long, env = "QUIPU_AUDIENCE")]
+    pub(crate) audience: Option<String>,
+}
+
+/// A token of a server.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArg {
     /// File that holds a token of the server
@@ -338,14 +353,8 @@ pub(crate) struct Publish {
     /// Print what is in the log as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Show the ID token of this CI job instead of a token of the server
-    #[arg(long, conflicts_with = "token_file")]
-    pub(crate) oidc: bool,
-    /// Whom the ID token is for [default: the name of the log in GOSUMDB]
-    #[arg(long, env = "QUIPU_AUDIENCE")]
-    pub(crate) audience: Option<String>,
     #[command(flatten)]
-    pub(crate) credentials: TokenArg,
+    pub(crate) caller: Caller,
 }
 
 #[derive(Debug, Subcommand)]

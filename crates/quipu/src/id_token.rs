@@ -1,11 +1,14 @@
 //! The ID token of the CI job that this runs in, as its system hands it out.
 
 use std::env;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use quipu_fetch::{Client, ClientOptions, Credentials, Limits, Named, Purpose, Request, Url};
 use quipu_module::SumDb;
 use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// A token that is there already: GitLab puts it there (`id_tokens:`).
 const TOKEN: &str = "QUIPU_ID_TOKEN";
@@ -21,11 +24,56 @@ struct Answer {
     value: String,
 }
 
-/// The token of this job, for `audience`.
-///
-/// # Errors
-/// There is none here, and none is given out.
-pub(crate) async fn obtain(audience: Option<&str>) -> Result<String> {
+/// A token is used no longer than this: those of GitHub end after five minutes.
+const USED_FOR: Duration = Duration::from_secs(2 * 60);
+
+/// The token of this job, asked for when it is first needed, and anew before it ends.
+pub(crate) struct JobToken {
+    audience: Option<String>,
+    token: Renewed<String>,
+}
+
+impl JobToken {
+    /// A token for `audience`, or for the log that the go commands of this job verify against.
+    pub(crate) fn new(audience: Option<String>) -> Self {
+        Self { audience, token: Renewed::new(USED_FOR) }
+    }
+
+    /// The token to show now.
+    ///
+    /// # Errors
+    /// There is none here, and none is given out.
+    pub(crate) async fn get(&self) -> Result<String> {
+        self.token.get(async || obtain(self.audience.as_deref()).await).await
+    }
+}
+
+/// Something that is made when it is first needed, and again when it has become old.
+struct Renewed<T> {
+    after: Duration,
+    made: Mutex<Option<(Instant, T)>>,
+}
+
+impl<T: Clone> Renewed<T> {
+    fn new(after: Duration) -> Self {
+        Self { after, made: Mutex::new(None) }
+    }
+
+    /// Whoever comes while it is being made waits for it.
+    async fn get(&self, make: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+        let mut made = self.made.lock().await;
+        if let Some((at, made)) = made.as_ref()
+            && at.elapsed() < self.after
+        {
+            return Ok(made.clone());
+        }
+        let new = make().await?;
+        *made = Some((Instant::now(), new.clone()));
+        Ok(new)
+    }
+}
+
+async fn obtain(audience: Option<&str>) -> Result<String> {
     if let Some(token) = variable(TOKEN) {
         return Ok(token.trim().to_owned());
     }
@@ -86,6 +134,7 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::block_on;
 
     #[test]
     fn the_audience_is_the_log_that_go_verifies_against() {
@@ -97,5 +146,22 @@ mod tests {
             assert!(name_of_log(other).unwrap_err().to_string().contains("--audience"), "{other:?}");
         }
         assert_eq!(encode("sum.corp/x&y=z +"), "sum.corp%2Fx%26y%3Dz%20%2B");
+    }
+
+    #[test]
+    fn what_is_old_is_made_again() {
+        let made = |after| {
+            block_on(async {
+                let (renewed, count) = (Renewed::new(after), std::cell::Cell::new(0));
+                let make = async || {
+                    count.set(count.get() + 1);
+                    if count.get() == 1 { bail!("not yet") } else { Ok(count.get()) }
+                };
+                assert!(renewed.get(make).await.is_err());
+                Ok((renewed.get(make).await?, renewed.get(make).await?))
+            })
+        };
+        assert_eq!(made(Duration::from_secs(3600)).unwrap(), (2, 2));
+        assert_eq!(made(Duration::ZERO).unwrap(), (2, 3));
     }
 }

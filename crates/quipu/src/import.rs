@@ -85,7 +85,7 @@ pub(crate) fn run(args: cli::Import) -> Result<ExitCode> {
     if !sums.is_empty() {
         let url = args.configured.settings.url.clone();
         let url = url.unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
-        let remote = Remote::new(&url, args.credentials.token_file.as_deref())?;
+        let remote = Remote::new(&url, &args.caller)?;
         verdict = sums::run(&sums, remote, args.json)?;
     }
     if !others.is_empty() {

@@ -10,7 +10,6 @@ use quipu_module::{ModulePath, ModuleVersion, Record, SumKind, Version, check_pu
 use serde_json::json;
 
 use crate::cli;
-use crate::id_token;
 use crate::output::tell;
 use crate::pack::pack;
 use crate::remote::{Remote, block_on};
@@ -29,7 +28,7 @@ pub(crate) fn run(args: &cli::Publish) -> Result<ExitCode> {
     // The server judges for itself; this says what is wrong before anything is sent.
     let ours = check_publish(&module, BufReader::new(&zip)).with_context(|| source.display().to_string())?;
     zip.rewind()?;
-    let remote = remote(args)?;
+    let remote = Remote::new(&args.to, &args.caller)?;
     let path = format!("{}/@v/{}.zip", module.path().escaped(), module.version().escaped());
     let (status, body) = block_on(remote.put(&path, zip, MAX_ANSWER))?;
     let text = String::from_utf8_lossy(&body);
@@ -46,15 +45,6 @@ pub(crate) fn run(args: &cli::Publish) -> Result<ExitCode> {
     ensure!(record.zip == ours.hash, "the server says that it logged {}, not {}", record.zip, ours.hash);
     show(&record, first, status == 201, args.json)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The server, and what it is shown. An ID token lives for minutes: it is asked for when everything else is ready.
-fn remote(args: &cli::Publish) -> Result<Remote> {
-    if !args.oidc {
-        return Remote::new(&args.to, args.credentials.token_file.as_deref());
-    }
-    let token = block_on(id_token::obtain(args.audience.as_deref()))?;
-    Remote::with_bearer(&args.to, &token)
 }
 
 fn show(record: &Record, index: &str, is_new: bool, json: bool) -> Result<()> {

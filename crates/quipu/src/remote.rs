@@ -11,6 +11,8 @@ use quipu_fetch::{
     Response, Url,
 };
 
+use crate::cli;
+use crate::id_token::JobToken;
 use crate::token;
 
 /// Longest time for a file to be sent and answered: as long as a server lets a request take.
@@ -20,39 +22,58 @@ const LONGEST_PUT: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct Remote {
     client: Client,
     url: Url,
-    credentials: Option<Credentials>,
+    shown: Shown,
+}
+
+/// What a server is shown with each question.
+enum Shown {
+    Nothing,
+    Token(Credentials),
+    Job(Authority, JobToken),
 }
 
 impl Remote {
-    /// The server at `url`, which may be anywhere, asked with the token in a file if there is one.
+    /// The server at `url`, which may be anywhere, asked with what the command line names.
     ///
     /// # Errors
-    /// It is no URL, TLS cannot be set up, or the file holds no token or one that would cross a network in clear text.
-    pub(crate) fn new(url: &str, token_file: Option<&Path>) -> Result<Self> {
-        Self::open(url, |authority| token_file.map(|file| credentials(authority, file)).transpose())
+    /// It is no URL, TLS cannot be set up, the file holds no token, this job has no ID token, or either would cross a
+    /// network in clear text.
+    pub(crate) fn new(url: &str, caller: &cli::Caller) -> Result<Self> {
+        if !caller.oidc {
+            return Self::with_token(url, &caller.token);
+        }
+        let job = JobToken::new(caller.audience.clone());
+        let remote = Self::open(url, |authority| Ok(Shown::Job(authority.clone(), job)))?;
+        // So that it is said once that there is none, not with each question.
+        block_on(remote.credentials())?;
+        Ok(remote)
     }
 
-    /// The server at `url`, which may be anywhere, asked with this token as `Bearer`.
+    /// The server at `url`, asked with the token of a file if one is named.
     ///
     /// # Errors
-    /// It is no URL, TLS cannot be set up, or the token is none or would cross a network in clear text.
-    pub(crate) fn with_bearer(url: &str, token: &str) -> Result<Self> {
+    /// As for `new`.
+    pub(crate) fn with_token(url: &str, token: &cli::TokenArg) -> Result<Self> {
         Self::open(url, |authority| {
-            Credentials::bearer(authority, token).with_context(|| clear(authority)).map(Some)
+            let file = token.token_file.as_deref();
+            Ok(file
+                .map(|file| credentials(authority, file))
+                .transpose()?
+                .map_or(Shown::Nothing, Shown::Token))
         })
     }
 
-    fn open(url: &str, credentials: impl FnOnce(&Authority) -> Result<Option<Credentials>>) -> Result<Self> {
+    fn open(url: &str, shown: impl FnOnce(&Authority) -> Result<Shown>) -> Result<Self> {
         let url = url.trim_end_matches('/');
         let malformed = || format!("{url:?} is not the URL of a server (http://host:port or https://host)");
         let base = Base::parse(url).map_err(|error| anyhow!("{error}")).with_context(malformed)?;
         let authority = base.authority().with_context(malformed)?;
-        let credentials = credentials(authority)?;
+        let shown = shown(authority)?;
         let mut named = Named::default();
         named.insert(authority.clone());
         let options = ClientOptions { named, ..ClientOptions::default() };
         let client = Client::new(options).map_err(|error| anyhow!("{error}"))?;
-        Ok(Self { client, url: Url::parse(url).with_context(malformed)?, credentials })
+        Ok(Self { client, url: Url::parse(url).with_context(malformed)?, shown })
     }
 
     /// Status and body at a path.
@@ -92,8 +113,20 @@ impl Remote {
 
     async fn ask(&self, path: &str, purpose: Purpose, limits: Limits) -> Result<Response> {
         let url = self.url.join(path.trim_start_matches('/'));
-        let request = Request { url: &url, credentials: self.credentials.as_ref(), purpose, limits };
+        let credentials = self.credentials().await?;
+        let request = Request { url: &url, credentials: credentials.as_ref(), purpose, limits };
         self.client.get(request).await.map_err(|error| self.failed(&error))
+    }
+
+    async fn credentials(&self) -> Result<Option<Credentials>> {
+        match &self.shown {
+            Shown::Nothing => Ok(None),
+            Shown::Token(credentials) => Ok(Some(credentials.clone())),
+            Shown::Job(authority, token) => {
+                let credentials = Credentials::bearer(authority, &token.get().await?);
+                credentials.with_context(|| clear(authority)).map(Some)
+            }
+        }
     }
 
     fn failed(&self, error: &quipu_fetch::Error) -> anyhow::Error {
@@ -109,8 +142,9 @@ impl Remote {
     pub(crate) async fn put(&self, path: &str, file: File, max_bytes: u64) -> Result<(u16, Bytes)> {
         let url = self.url.join(path.trim_start_matches('/'));
         let limits = Limits { first_byte: LONGEST_PUT, total: LONGEST_PUT, ..Limits::small(max_bytes) };
-        let credentials = self.credentials.as_ref();
-        let request = Request { url: &url, credentials, purpose: Purpose::Publish, limits };
+        let credentials = self.credentials().await?;
+        let request =
+            Request { url: &url, credentials: credentials.as_ref(), purpose: Purpose::Publish, limits };
         let response = self.client.put(request, file).await.map_err(|error| self.failed(&error))?;
         let status = response.status.as_u16();
         Ok((status, response.body.bytes().await.map_err(|error| self.failed(&error))?))

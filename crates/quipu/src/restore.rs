@@ -38,13 +38,18 @@ pub(crate) fn run(args: cli::Restore) -> Result<ExitCode> {
         ensure!(data.has_log(), "{} holds no log: name the backup to restore from", data.path().display());
         return settle(&config, &data, vouch);
     };
+    let servers = args.newer.iter().filter(|newer| newer.contains("://")).count();
+    ensure!(
+        args.token.token_file.is_none() || servers <= 1,
+        "a token is for one server: name one URL with --newer, or no token (--token-file, QUIPU_TOKEN_FILE)"
+    );
     let from = DataDir::new(from);
     let guarded = guarded(&config, vouch)?;
     prepare(&data, &from)?;
     let signer = signer(&config, &data)?;
     let mut sources = vec![Source::dir(&from, &signer)?];
     for newer in &args.newer {
-        sources.push(Source::new(newer, &signer)?);
+        sources.push(Source::new(newer, &signer, &args.token)?);
     }
     let work = data.path().join("log.restoring");
     if work.exists() {

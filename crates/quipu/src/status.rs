@@ -16,7 +16,7 @@ use crate::remote::{Remote, block_on};
 /// # Errors
 /// The server cannot be reached, or is none.
 pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
-    let remote = Remote::new(&args.url, args.credentials.token_file.as_deref())?;
+    let remote = Remote::new(&args.url, &args.caller)?;
     let (ready, checks, head, metrics) = block_on(ask(&remote))
         .with_context(|| format!("no word from {}: is the server running there? (--url)", args.url))?;
     let (size, root) = head;

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &cli::Warm) -> Result<ExitCode> {
         .into_iter()
         .map(|(version, want)| (version, want.zip == Zip::Needed))
         .collect();
-    let remote = Arc::new(Remote::new(&args.url, args.credentials.token_file.as_deref())?);
+    let remote = Arc::new(Remote::new(&args.url, &args.caller)?);
     let started = Instant::now();
     let outcome = block_on(ask(remote, wanted, args.parallel.into()))?;
     outcome.failed.iter().for_each(|text| eprintln!("not cached: {text}"));

@@ -12,6 +12,7 @@ use quipu_rocks::RocksStore;
 use quipu_tlog::{TILE_WIDTH, Tile, TileLevel, parse_tree, split_records};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::cli::TokenArg;
 use crate::keys::DataDir;
 use crate::remote::Remote;
 use crate::store;
@@ -31,20 +32,20 @@ pub(super) struct Source {
 enum At {
     Store(Box<RocksStore>),
     /// With the runtime that its connections live on.
-    Server(Remote, Runtime),
+    Server(Box<Remote>, Runtime),
 }
 
 impl Source {
-    /// A directory or a URL.
+    /// A directory, or a URL whose server is shown the token.
     ///
     /// # Errors
     /// It cannot be read, or is a copy of another log.
-    pub(super) fn new(text: &str, signer: &SignerKey) -> Result<Self> {
+    pub(super) fn new(text: &str, signer: &SignerKey, token: &TokenArg) -> Result<Self> {
         if Path::new(text).is_dir() {
             return Self::dir(&DataDir::new(text), signer);
         }
         ensure!(text.contains("://"), "{text} is neither a directory nor a URL");
-        Self::server(text, signer.verifier())
+        Self::server(text, signer.verifier(), token)
     }
 
     /// A backup or data directory.
@@ -62,16 +63,21 @@ impl Source {
         Ok(Self { name, at: At::Store(Box::new(store)), size, signed })
     }
 
-    fn server(url: &str, key: &VerifierKey) -> Result<Self> {
-        let remote = Remote::new(url, None)?;
+    fn server(url: &str, key: &VerifierKey, token: &TokenArg) -> Result<Self> {
+        let remote = Remote::with_token(url, token)?;
         let runtime =
             Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
         let (status, note) = runtime.block_on(remote.get("/latest", 1 << 20))?;
-        ensure!(status == 200, "{url}/latest answers {status}");
+        ensure!(status == 200, "{url}/latest answers {status}{}", needs(status));
         let note = quipu_note::open(&note, std::slice::from_ref(key))
             .with_context(|| format!("{url}/latest is not signed with the key of this log ({key})"))?;
         let tree = parse_tree(&note.text).with_context(|| format!("{url}/latest"))?;
-        Ok(Self { name: url.to_owned(), at: At::Server(remote, runtime), size: tree.size, signed: tree.size })
+        Ok(Self {
+            name: url.to_owned(),
+            at: At::Server(Box::new(remote), runtime),
+            size: tree.size,
+            signed: tree.size,
+        })
     }
 
     /// Records it has.
@@ -108,7 +114,7 @@ impl Source {
             let path = format!("/{}", tile.sumdb_path());
             let (status, body) = remote.get(&path, MAX_TILE).await?;
             if status != 200 {
-                bail!("{}{path} answers {status}", self.name);
+                bail!("{}{path} answers {status}{}", self.name, needs(status));
             }
             let texts = split_records(&body, count).with_context(|| format!("{}{path}", self.name))?;
             let wanted = (first..).zip(texts).filter(|(index, _)| range.contains(index));
@@ -126,6 +132,14 @@ impl Source {
             At::Store(store) => Ok(store.notes(size)?),
             At::Server(..) => Ok(None),
         }
+    }
+}
+
+/// What a refusal asks for. Records name all modules, so a server that is not open to all demands a scope for them.
+const fn needs(status: u16) -> &'static str {
+    match status {
+        401 | 403 => ": a token with the scope audit may be needed (--token-file)",
+        _ => "",
     }
 }
 

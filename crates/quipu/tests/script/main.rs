@@ -111,6 +111,7 @@ stories! {
     repository_prefixes
     repository_ssh
     restart
+    restore_token
     restored_data
     retracted
     status
