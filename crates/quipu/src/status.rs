@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
+use quipu_module::format_rfc3339;
 use quipu_tlog::parse_tree;
 use serde_json::json;
 
@@ -24,9 +25,15 @@ pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
     for (name, value) in metrics.lines().filter_map(figure).filter(|(name, _)| SHOWN.contains(name)) {
         *figures.entry(name).or_default() += value;
     }
+    let issuers: BTreeMap<_, _> =
+        metrics.lines().filter_map(|line| labelled(line, "quipu_oidc_keys_time_seconds", "issuer")).collect();
     if args.json {
         let checks: BTreeMap<_, _> = checks.lines().filter_map(|line| line.split_once(": ")).collect();
-        tell(json!({ "ready": ready, "checks": checks, "size": size, "root": root, "metrics": figures }))?;
+        let issuers: BTreeMap<_, _> =
+            issuers.into_iter().map(|(issuer, at)| (issuer, seconds(at).filter(|at| *at > 0))).collect();
+        tell(json!({
+            "ready": ready, "checks": checks, "size": size, "root": root, "issuers": issuers, "metrics": figures
+        }))?;
     } else {
         tell(if ready { "ready" } else { "NOT READY" })?;
         tell(checks.trim_end())?;
@@ -34,6 +41,9 @@ pub(crate) fn run(args: &cli::Status) -> Result<ExitCode> {
         let moved: Vec<_> = metrics.lines().filter_map(moved_tag).collect();
         if !moved.is_empty() {
             tell(format_args!("moved tags: {}", moved.join(", ")))?;
+        }
+        for (issuer, at) in issuers {
+            tell(format_args!("takes ID tokens of: {issuer} ({})", keys_of(at)))?;
         }
         for (name, value) in figures {
             tell(format_args!("{name}: {value}"))?;
@@ -69,8 +79,25 @@ fn figure(line: &str) -> Option<(&str, f64)> {
 
 /// The version whose tag was moved, if the line says so.
 fn moved_tag(line: &str) -> Option<&str> {
-    let (version, value) = line.strip_prefix("quipu_tag_moved{version=\"")?.split_once("\"} ")?;
+    let (version, value) = labelled(line, "quipu_tag_moved", "version")?;
     (value == "1").then_some(version)
+}
+
+/// What stands for the one label of a figure, and its value.
+fn labelled<'a>(line: &'a str, name: &str, label: &str) -> Option<(&'a str, &'a str)> {
+    let line = line.strip_prefix(name)?.strip_prefix('{')?.strip_prefix(label)?;
+    line.strip_prefix("=\"")?.split_once("\"} ")
+}
+
+/// Of when the keys of an issuer are.
+fn keys_of(at: &str) -> String {
+    let time = seconds(at).filter(|at| *at > 0).and_then(|at| format_rfc3339(i128::from(at) * 1_000_000_000));
+    time.map_or_else(|| "no keys yet".to_owned(), |time| format!("keys of {time}"))
+}
+
+/// Seconds since 1970; at /metrics they stand without a fraction.
+fn seconds(value: &str) -> Option<u64> {
+    value.parse().ok()
 }
 
 /// The figures worth a look; all of them are at /metrics.

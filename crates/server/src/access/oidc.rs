@@ -123,6 +123,7 @@ impl Issuers {
 
     /// Fetches the keys of all issuers that have none yet, and says in the log which cannot be had: for the start.
     pub async fn fetch_keys(&self, now: u64) {
+        self.0.iter().for_each(|issuer| issuer.show());
         for issuer in self.0.iter() {
             issuer.learn("", now).await;
         }

@@ -99,6 +99,13 @@ impl Issuer {
         }
     }
 
+    /// Shows in the metrics of when the keys are; 0 while there are none.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats, which are exact for seconds")]
+    pub(super) fn show(&self) {
+        let at = self.keys.load().as_ref().map_or(0, |kept| kept.at);
+        metrics::gauge!("quipu_oidc_keys_time_seconds", "issuer" => self.text.clone()).set(at as f64);
+    }
+
     /// Whether there is such a key, and whether the keys need not be renewed.
     fn state(&self, kid: &str, now: u64) -> (bool, bool) {
         self.keys.load().as_ref().map_or((false, false), |kept| {
@@ -123,6 +130,7 @@ impl Issuer {
             Ok(keys) => {
                 info!(issuer = self.text, "has the keys of an issuer of ID tokens");
                 self.keys.store(Some(Arc::new(Kept { keys, at: now })));
+                self.show();
             }
             Err(error) => {
                 warn!(issuer = self.text, %error, "the keys of an issuer of ID tokens cannot be had; those of before \
