@@ -7,7 +7,7 @@ use quipu_fetch::{Client, ClientOptions, Named, Url};
 use quipu_server::{Issuers, OidcRule};
 
 use crate::config::{Config, Settings};
-use crate::token;
+use crate::time::now;
 use crate::upstream::Counting;
 
 /// Documents of issuers that are fetched at once.
@@ -48,7 +48,7 @@ pub(crate) fn check(config: &Config) -> Result<()> {
 
 /// Fetches the keys ahead, so that who configured an issuer that cannot be asked reads of it at the start.
 pub(crate) fn fetch_keys(issuers: Issuers) {
-    tokio::spawn(async move { issuers.fetch_keys(token::now()).await });
+    tokio::spawn(async move { issuers.fetch_keys(now()).await });
 }
 
 fn rules(set: &Settings, log: &str) -> Vec<OidcRule> {

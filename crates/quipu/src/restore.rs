@@ -15,10 +15,10 @@ use quipu_rocks::RocksStore;
 use crate::cli;
 use crate::config::Config;
 use crate::keys::{self, DataDir};
+use crate::opening::open_ledger;
 use crate::output::tell;
 use crate::progress::Progress;
 use crate::replay::{PIECE, Replay};
-use crate::serve::open_ledger;
 use crate::store;
 use source::Source;
 

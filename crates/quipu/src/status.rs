@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use quipu_module::format_rfc3339;
 use quipu_tlog::parse_tree;
 use serde_json::json;
 
 use crate::cli;
 use crate::output::tell;
 use crate::remote::{Remote, block_on};
+use crate::time::date;
 
 /// Asks and prints.
 ///
@@ -91,8 +91,8 @@ fn labelled<'a>(line: &'a str, name: &str, label: &str) -> Option<(&'a str, &'a 
 
 /// Of when the keys of an issuer are.
 fn keys_of(at: &str) -> String {
-    let time = seconds(at).filter(|at| *at > 0).and_then(|at| format_rfc3339(i128::from(at) * 1_000_000_000));
-    time.map_or_else(|| "no keys yet".to_owned(), |time| format!("keys of {time}"))
+    let time = seconds(at).filter(|at| *at > 0);
+    time.map_or_else(|| "no keys yet".to_owned(), |time| format!("keys of {}", date(time)))
 }
 
 /// Seconds since 1970; at /metrics they stand without a fraction.

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use quipu_module::{format_rfc3339, parse_stamp};
+use quipu_module::parse_stamp;
 use quipu_server::{AuditLog, Event, EventKind, Grant, Scope, Secret, Token, TokenFile};
 use serde_json::{Value, json};
 
@@ -13,6 +12,7 @@ use crate::audit_log;
 use crate::cli::{TokenCommand, TokenNew};
 use crate::keys::DataDir;
 use crate::output::tell;
+use crate::time::{date, now};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -133,15 +133,6 @@ fn expiry(text: &str, now: u64) -> Result<Option<u64>> {
     let stamp = is_date.then(|| parse_stamp(&(text.replace('-', "") + "000000"))).flatten();
     let end = stamp.and_then(|stamp| u64::try_from(stamp).ok());
     end.map(Some).ok_or_else(malformed)
-}
-
-fn date(time: u64) -> String {
-    format_rfc3339(i128::from(time) * 1_000_000_000).unwrap_or_else(|| time.to_string())
-}
-
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// Reads a token from a file: its first line.

@@ -5,13 +5,14 @@ use std::fmt;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use quipu_module::{ModuleVersion, Patterns, format_rfc3339};
+use quipu_module::{ModuleVersion, Patterns};
 use quipu_server::{Download, DownloadKind, Downloader, read_downloads};
 use serde_json::{Value, json};
 
 use crate::cli;
 use crate::keys::DataDir;
 use crate::output::tell;
+use crate::time::date;
 
 /// Seconds in a day.
 const DAY: u64 = 86_400;
@@ -196,10 +197,6 @@ fn called(by: &Downloader) -> String {
         Downloader::Token { id, name } if name.is_empty() => format!("token {id}"),
         Downloader::Token { id, name } => format!("token {id} ({name})"),
     }
-}
-
-fn date(time: u64) -> String {
-    format_rfc3339(i128::from(time) * 1_000_000_000).unwrap_or_else(|| time.to_string())
 }
 
 #[cfg(test)]

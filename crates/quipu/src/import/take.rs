@@ -17,6 +17,7 @@ use super::source::{Shelf, Source};
 use super::{Verdict, compare};
 use crate::config::Config;
 use crate::keys::DataDir;
+use crate::opening;
 use crate::output::tell;
 use crate::progress::Progress;
 use crate::serve;
@@ -92,9 +93,9 @@ pub(super) fn run(config: &Config, source: Arc<Source>, how: &How) -> Result<Ver
 }
 
 async fn import(config: &Config, source: Arc<Source>, how: &How) -> Result<Verdict> {
-    let (data, signer) = serve::found(config)?;
+    let (data, signer) = opening::found(config)?;
     let verifier = signer.verifier().clone();
-    let ledger = serve::open_ledger(config, &data, signer, Vouch::Nothing)
+    let ledger = opening::open_ledger(config, &data, signer, Vouch::Nothing)
         .context("module files are taken into the data directory itself: stop its server for that time")?;
     let outcome = take_in(config, source, how, &Place { data, verifier, ledger: ledger.clone() }).await;
     // Also after an error: the store must be closed before the program ends.
