@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::forge::Forge;
+use crate::goproxy::Goproxy;
 use crate::http::{self, Answer};
 use crate::issuer::Issuer;
 use crate::modules;
@@ -26,6 +27,7 @@ impl Story {
             ("upstream", args) => self.upstream_command(args),
             ("forge", args) => self.forge_command(args),
             ("sshd", ["start"]) => self.start_sshd(),
+            ("goproxy", args) => self.goproxy_command(args),
             ("issuer", args) => self.issuer_command(args),
             ("commit", [repository, directory, tags @ ..]) => self.commit(repository, directory, tags),
             ("quipu", args) => self.quipu_command(args),
@@ -165,6 +167,24 @@ impl Story {
                 self.sshd = Some(sshd);
             }
             None => self.skipped = Some("sshd is not installed (Debian's openssh-server)".to_owned()),
+        }
+        Ok(true)
+    }
+
+    fn goproxy_command(&mut self, args: &[&str]) -> Held {
+        match args {
+            ["start", flags @ ..] => match Goproxy::start(&self.work, &self.go_env, flags)? {
+                Some(goproxy) => {
+                    self.vars.insert("GOPROXYD".to_owned(), goproxy.url.clone());
+                    self.goproxy = Some(goproxy);
+                }
+                None => {
+                    let why = "QUIPU_INTEROP names no directory with goproxy (tools/test builds it)";
+                    self.skipped = Some(why.to_owned());
+                }
+            },
+            ["stop"] => self.goproxy = None,
+            _ => return Err(format!("no such command: goproxy {}", args.join(" "))),
         }
         Ok(true)
     }

@@ -9,6 +9,7 @@ mod archive;
 mod commands;
 mod database;
 mod forge;
+mod goproxy;
 mod http;
 mod issuer;
 #[path = "../../../server/tests/common/minter.rs"]
@@ -75,6 +76,7 @@ stories! {
     cooldown
     credentials
     deny
+    dependabot
     differing_mod
     fallback
     file_proxy
@@ -82,6 +84,8 @@ stories! {
     flood
     fresh_download
     go_get
+    goproxy_behind
+    goproxy_in_front
     gosumdb_url
     http_shapes
     import

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::archive::Archive;
 use crate::forge::Forge;
+use crate::goproxy::Goproxy;
 use crate::http::Answer;
 use crate::issuer::Issuer;
 use crate::privacy;
@@ -31,6 +32,7 @@ pub(crate) struct Story {
     pub(crate) forge: Option<Forge>,
     pub(crate) sshd: Option<Sshd>,
     pub(crate) issuer: Option<Issuer>,
+    pub(crate) goproxy: Option<Goproxy>,
     pub(crate) server: Option<Server>,
     /// The configuration that the server was last started with.
     config: Option<toml::Table>,
@@ -105,6 +107,7 @@ impl Story {
             forge: None,
             sshd: None,
             issuer: None,
+            goproxy: None,
             server: None,
             config: None,
             last: Ended::default(),
