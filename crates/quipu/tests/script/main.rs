@@ -124,6 +124,7 @@ stories! {
     tls
     tokens
     toolchain
+    unlicensed
     upstream_away
     upstream_forks
     warm
