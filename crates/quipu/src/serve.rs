@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quipu_ledger::{Ledger, Vouch};
 use quipu_note::VerifierKey;
-use quipu_server::{AuditLog, Downloads, Event, EventKind, Identity, ListenOptions};
+use quipu_server::{AuditLog, Downloads, Event, EventKind, Identity, ListenOptions, last_run_ended};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -89,7 +89,7 @@ async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door)
         tls: tls.as_ref().map(Identity::server_config).transpose()?,
         ..ListenOptions::default()
     };
-    audit.note(Event::new(EventKind::Start).what(&verifier.to_string()).detail(env!("CARGO_PKG_VERSION")));
+    audit.note(started(data, &verifier));
     let end = attend(app.serve(listener, options, orders.stopped()), ledger, tls, orders).await;
     let why = match &end {
         Ok(End::Asked) => String::new(),
@@ -102,6 +102,22 @@ async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door)
         End::Asked => Ok(()),
         End::LogStopped(why) => end_at_once(&why),
     }
+}
+
+/// What is noted of a start; says so if the run before has noted no end.
+fn started(data: &DataDir, verifier: &VerifierKey) -> Event {
+    let ended = last_run_ended(&data.audit()).unwrap_or_else(|error| {
+        warn!(%error, "the end of the audit log cannot be read");
+        None
+    });
+    let mut detail = env!("CARGO_PKG_VERSION").to_owned();
+    if ended == Some(false) {
+        warn!(
+            "the run before noted no end: it was killed, the power went, or the audit log could not be written"
+        );
+        detail += "; the run before noted no end";
+    }
+    Event::new(EventKind::Start).what(&verifier.to_string()).detail(&detail)
 }
 
 /// Writes what is left of the records of what was done. A disk that does not answer keeps nobody waiting for ever.

@@ -7,6 +7,7 @@
 
 mod check;
 mod decisions;
+mod ended;
 mod event;
 mod file;
 
@@ -21,6 +22,7 @@ use tracing::error;
 
 pub use check::{AuditFault, AuditReport, check_audit_log};
 pub use decisions::AuditDecisions;
+pub use ended::last_run_ended;
 pub use event::{Event, EventKind};
 use file::AuditFile;
 

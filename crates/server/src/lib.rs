@@ -46,7 +46,9 @@ mod wall_clock;
 
 pub use access::{Access, Grant, Issuers, OidcRule, Rules, Scope, Secret, Token, TokenError, TokenFile};
 pub use app::{Admission, App, Parts};
-pub use audit::{AuditDecisions, AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log};
+pub use audit::{
+    AuditDecisions, AuditFault, AuditLog, AuditReport, Event, EventKind, check_audit_log, last_run_ended,
+};
 pub use body::Body;
 pub use downloads::{Download, DownloadKind, DownloadReach, Downloader, Downloads, read_downloads};
 pub use embed::{Answering, Modules, Peer};

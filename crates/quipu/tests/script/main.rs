@@ -66,6 +66,7 @@ fn a_leak_is_noticed() {
 stories! {
     ahead
     altered_mod
+    audit_stop
     auditor
     backup
     bundle

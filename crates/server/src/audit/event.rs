@@ -106,7 +106,7 @@ fn clip(text: &str) -> String {
 pub(super) struct Wire {
     pub(super) seq: u64,
     time: String,
-    event: EventKind,
+    pub(super) event: EventKind,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     who: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

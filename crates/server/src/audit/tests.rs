@@ -111,3 +111,46 @@ async fn after_a_sync_it_is_there() {
     assert_eq!(check(&path).entries, 1);
     AuditLog::none().note(publish(2));
 }
+
+#[test]
+fn a_run_that_noted_no_end_is_known() {
+    let (_dir, path) = place();
+    let note = |kinds: &[EventKind]| {
+        let log = AuditLog::open(&path).unwrap();
+        kinds.iter().for_each(|kind| log.note(Event::new(*kind)));
+        log.close();
+    };
+    assert_eq!(last_run_ended(&path).unwrap(), None);
+    note(&[EventKind::TokenNew]);
+    assert_eq!(last_run_ended(&path).unwrap(), None);
+    note(&[EventKind::Start, EventKind::Publish]);
+    assert_eq!(last_run_ended(&path).unwrap(), Some(false));
+    note(&[EventKind::Stop, EventKind::TokenRevoked]);
+    assert_eq!(last_run_ended(&path).unwrap(), Some(true));
+    // A line that a crash tore is none.
+    note(&[EventKind::Start]);
+    let good = fs::read(&path).unwrap();
+    let last = good[..good.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
+    for end in last..good.len() - 1 {
+        fs::write(&path, &good[..end]).unwrap();
+        assert_eq!(last_run_ended(&path).unwrap(), Some(true), "cut at {end}");
+    }
+    // Further back than is looked.
+    fs::write(&path, &good).unwrap();
+    (0..8).for_each(|_| write(&path, 3000));
+    assert_eq!(last_run_ended(&path).unwrap(), None);
+}
+
+/// Whatever is written to this file finds no space left on the device.
+#[tokio::test]
+async fn a_full_disk_keeps_nobody_waiting() {
+    let log = AuditLog::open(Path::new("/dev/full")).unwrap();
+    for n in 0..3 {
+        log.note(publish(n));
+        log.sync().await;
+    }
+    log.note(Event::new(EventKind::Stop));
+    log.close();
+    assert_eq!(log.0.unwrap().lost.load(Ordering::Relaxed), 4);
+    assert_eq!(last_run_ended(Path::new("/dev/full")).unwrap(), None);
+}
