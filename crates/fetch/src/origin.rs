@@ -248,7 +248,7 @@ async fn refusal(response: Response, host: &str) -> Error {
 }
 
 /// The first line that upstream says about its refusal, if it is fit to be passed on: plain text without addresses
-/// and local paths. The prefix that names the kind of error goes, as it will be added again.
+/// and local paths, and no page of another server that upstream hands on as text. The prefix that names the kind of error goes, as it will be added again.
 async fn public_text(response: Response, host: &str) -> Option<String> {
     if !response.content_type.starts_with("text/plain") {
         return None;
@@ -270,8 +270,8 @@ async fn public_text(response: Response, host: &str) -> Option<String> {
         .find_map(|p| line.strip_prefix(p))
         .unwrap_or(line);
     let leaks = line.contains("://") || line.contains(host) || line.contains(" /") || line.contains("/tmp/");
-    (!line.is_empty() && line.len() <= crate::MAX_TEXT && !leaks && line != "not found")
-        .then(|| line.to_owned())
+    let says = !line.is_empty() && !line.starts_with('<') && line != "not found";
+    (says && line.len() <= crate::MAX_TEXT && !leaks).then(|| line.to_owned())
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ async fn texts_are_passed_on_only_when_harmless() {
         (Reply::new(404, ""), "module example.com/m: not found upstream"),
         (Reply::new(404, "bad \x1b[31mred\x07"), "module example.com/m: bad [31mred"),
         (Reply::new(404, "see https://user:pw@git.corp/x"), "module example.com/m: not found upstream"),
+        (Reply::new(404, "<!DOCTYPE HTML>\n<html>"), "module example.com/m: not found upstream"),
         (Reply::new(404, "in /tmp/gopath/x"), "module example.com/m: not found upstream"),
         (Reply::new(404, "127.0.0.1 says no"), "module example.com/m: not found upstream"),
         (Reply::new(404, b"\xff\xfe".to_vec()), "module example.com/m: not found upstream"),
