@@ -248,7 +248,8 @@ async fn refusal(response: Response, host: &str) -> Error {
 }
 
 /// The first line that upstream says about its refusal, if it is fit to be passed on: plain text without addresses
-/// and local paths, and no page of another server that upstream hands on as text. The prefix that names the kind of error goes, as it will be added again.
+/// and local paths, and no page of another server that upstream hands on as text. The prefix that names the kind of error
+/// goes, as it will be added again.
 async fn public_text(response: Response, host: &str) -> Option<String> {
     if !response.content_type.starts_with("text/plain") {
         return None;
