@@ -206,6 +206,10 @@ fn open_error(error: rocksdb::Error) -> OpenError {
         return OpenError::Format(error.into_string());
     }
     if kind == ErrorKind::InvalidArgument && text.contains("Column family not found") {
+        // Only that one was added later. Another one is lost with the end of the manifest.
+        if !text.ends_with(tuning::GROUP) {
+            return ReadError::Corrupt(error.into_string()).into();
+        }
         let what = "it is older, and a server of this version brings it up to date when it starts";
         return OpenError::Format(what.to_owned());
     }

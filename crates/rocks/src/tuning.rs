@@ -15,8 +15,9 @@ pub(crate) const TILE: &str = "tile";
 pub(crate) const NOTE: &str = "note";
 pub(crate) const DEFAULT: &str = "default";
 
-/// All families, in the order they are opened.
-pub(crate) const FAMILIES: [&str; 6] = [DEFAULT, RECORD, KEY, GROUP, TILE, NOTE];
+/// All families, in the order they are opened. The one that a store of the layout before lacks is the last, so that it is
+/// the first to be missed there and nowhere else.
+pub(crate) const FAMILIES: [&str; 6] = [DEFAULT, RECORD, KEY, TILE, NOTE, GROUP];
 
 /// What may be chosen for a store. The defaults suit a server with a few million records in 300 MB.
 #[derive(Clone, Debug)]
