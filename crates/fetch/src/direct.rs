@@ -35,6 +35,12 @@ pub struct DirectParts {
     /// Git repositories, by the modules for which they are read so: with which credentials, for example. The first that
     /// matches counts.
     pub git: Vec<(Patterns, Repositories)>,
+    /// Modules for which that holds wherever their repositories are. For all others only where the operator named the
+    /// repository, or its host is that of the path: else anybody who has a host could have the repositories of the
+    /// operator read, as modules of the own host.
+    pub trusted: Patterns,
+    /// Git repositories to which hosts lead that are neither theirs nor trusted: without credentials, on the public internet.
+    pub strangers: Option<Repositories>,
     /// For the module proxies that discovery leads to.
     pub client: Client,
     /// For all other kinds of version control, if they are allowed.
@@ -143,10 +149,23 @@ impl Direct {
     fn repository(&self, path: &ModulePath, url: &str) -> Result<Repository> {
         let remote = Remote::parse(url.strip_prefix("git+").unwrap_or(url))?;
         let remote = if self.parts.insecure.matches(path) { remote.insecure() } else { remote };
-        let owner = self.parts.git.iter().find(|(patterns, _)| patterns.matches(path));
-        let (_, repositories) =
-            owner.ok_or_else(|| Error::unavailable("git repositories are not read here"))?;
-        repositories.repository(&remote)
+        let repositories = if self.is_trusted(path, url, &remote) {
+            let owner = self.parts.git.iter().find(|(patterns, _)| patterns.matches(path));
+            owner.map(|(_, repositories)| repositories)
+        } else {
+            self.parts.strangers.as_ref()
+        };
+        let nowhere = || Error::unavailable("git repositories are not read here");
+        repositories.ok_or_else(nowhere)?.repository(&remote)
+    }
+
+    /// Whether what the operator allows for certain hosts counts for a repository to which this path led.
+    fn is_trusted(&self, path: &ModulePath, url: &str, remote: &Remote) -> bool {
+        let own = path.as_str().split('/').next().unwrap_or_default();
+        let is_named = || self.parts.map.find(path).iter().any(|(_, named)| named == url);
+        self.parts.trusted.matches(path)
+            || remote.host().is_some_and(|host| host.eq_ignore_ascii_case(own))
+            || is_named()
     }
 
     async fn home(&self, path: &ModulePath) -> Result<Home> {

@@ -136,11 +136,14 @@ async fn direct(config: &Config, data: &DataDir, outside: &upstream::Upstream) -
     };
     let discovery = Arc::new(Discovery::new(outside.client.clone(), rules));
     let command = command(config, data, &outside.client, &discovery)?;
+    let Copies { git, strangers } = repositories(config, data).await?;
     Ok(Direct::new(DirectParts {
         map: repository_map(set)?,
         discovery,
         insecure,
-        git: repositories(config, data).await?,
+        git,
+        trusted: trusted(set),
+        strangers,
         client: outside.client.clone(),
         command: Some(command),
     }))
@@ -168,43 +171,66 @@ fn repository_map(set: &Settings) -> Result<RepositoryMap> {
     Ok(map)
 }
 
-/// Copies of git repositories, apart for each set of credentials.
-async fn repositories(config: &Config, data: &DataDir) -> Result<Vec<(Patterns, Repositories)>> {
-    let (rules, limits) = (&config.set.credentials, git_limits(&config.set)?);
+/// Copies of git repositories.
+struct Copies {
+    /// Apart for each set of credentials, by the modules that these are for.
+    git: Vec<(Patterns, Repositories)>,
+    /// Those that nothing is shown to.
+    strangers: Option<Repositories>,
+}
+
+async fn repositories(config: &Config, data: &DataDir) -> Result<Copies> {
+    let (set, rules) = (&config.set, &config.set.credentials);
     let mut lists: Vec<&str> = Vec::new();
     for list in rules.iter().map(pattern_of).filter(|list| *list != EVERYTHING).chain([EVERYTHING]) {
         if !lists.contains(&list) {
             lists.push(list);
         }
     }
-    let ca_file = roots_for_git(&config.set, data)?;
-    let mut groups = Vec::new();
+    let ca_file = roots_for_git(set, data)?;
+    let mut all = Vec::new();
     for list in lists {
         let patterns = patterns("[[credential]] pattern", list)?;
         let ours = rules.iter().filter(|rule| [list, EVERYTHING].contains(&pattern_of(rule)));
+        let digest = Sha256::digest(list);
+        let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        all.push((Some(patterns), name, GitAccess { ca_file: ca_file.clone(), ..access(set, ours)? }));
+    }
+    all.push((None, "strangers".to_owned(), GitAccess { ca_file, ..GitAccess::default() }));
+    let limits = git_limits(set)?;
+    let mut copies = Copies { git: Vec::new(), strangers: None };
+    for (patterns, name, access) in all {
         let options = GitOptions {
-            access: GitAccess { ca_file: ca_file.clone(), ..access(&config.set, ours)? },
+            access,
             program: GitProgram { limits: limits.clone(), ..GitProgram::default() },
-            max_bytes: config.set.direct.cache_mib.unwrap_or(10 << 10) * MIB,
+            max_bytes: set.direct.cache_mib.unwrap_or(10 << 10) * MIB,
             observer: Arc::new(upstream::Counting),
             ..GitOptions::default()
         };
-        let name: String = Sha256::digest(list).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let opened = Repositories::open(&data.repositories().join(name), options).await;
-        match opened {
-            Ok(repositories) => groups.push((patterns, repositories)),
-            Err(error) => {
+        match (Repositories::open(&data.repositories().join(name), options).await, patterns) {
+            (Ok(opened), Some(patterns)) => copies.git.push((patterns, opened)),
+            (Ok(opened), None) => copies.strangers = Some(opened),
+            (Err(error), _) => {
                 warn!(%error, "nothing can be fetched from git repositories: install git 2.37 or later");
-                return Ok(Vec::new());
+                return Ok(Copies { git: Vec::new(), strangers: None });
             }
         }
     }
-    if groups.iter().any(|(_, repositories)| !repositories.is_limited()) {
+    if copies.strangers.as_ref().is_some_and(|opened| !opened.is_limited()) {
         warn!(
             "prlimit is not installed: git runs without limits of memory and file size (install util-linux)"
         );
     }
-    Ok(groups)
+    Ok(copies)
+}
+
+/// The modules of which the settings speak: their repositories may lie with any host that is named there, and be read with its
+/// credentials, whoever says that they are there.
+fn trusted(set: &Settings) -> Patterns {
+    let sources = set.sources.iter().map(|rule| rule.pattern.as_str());
+    let credentials = set.credentials.iter().map(pattern_of).filter(|list| *list != EVERYTHING);
+    let lists = set.go.goprivate.as_deref().into_iter().chain(sources).chain(credentials);
+    Patterns::new(&lists.collect::<Vec<_>>().join(","))
 }
 
 /// What one run of git may use, by the settings. What is not set itself grows with what is: an archive may be twice as
@@ -231,6 +257,7 @@ fn git_limits(set: &Settings) -> Result<GitLimits> {
 /// What can be asked for of one fetch: a tebibyte, and what any fetch for the module cache may take.
 const MOST_MIB: u64 = 1 << 20;
 const MOST_SECONDS: u64 = 15 * 60;
+
 /// The certificates that are trusted besides those of the system.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use quipu_module::{GoMod, ModulePath, ModuleVersion, Query, Retraction, Version};
 
 use super::Shared;
@@ -66,9 +67,9 @@ impl Shared {
         for _ in 0..MAX_ASKED {
             let highest = highest(&listed)?.clone();
             let version = ModuleVersion::new(path.clone(), highest.clone()).ok()?;
-            match self.file(&version, FileKind::GoMod).await {
-                Ok(file) => {
-                    let retracted = GoMod::parse_lax(&file.bytes().await.ok()?).ok()?.retract;
+            match self.look_at_go_mod(&version).await {
+                Ok(text) => {
+                    let retracted = GoMod::parse_lax(&text).ok()?.retract;
                     listed.retain(|version| !covered(&retracted, version));
                     return Some(listed);
                 }
@@ -77,6 +78,15 @@ impl Shared {
             }
         }
         None
+    }
+
+    /// The go.mod of a version, for a look at it: one that is not here is not taken in, since nobody has asked for that
+    /// version, and perhaps nobody may have it.
+    async fn look_at_go_mod(self: &Arc<Self>, version: &ModuleVersion) -> Result<Bytes> {
+        match self.open(version, FileKind::GoMod)? {
+            Some(file) => file.bytes().await,
+            None => self.upstream.go_mod(version).await,
+        }
     }
 }
 

@@ -76,6 +76,15 @@ impl Remote {
         }
     }
 
+    /// The host; `None` for a directory.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match &self.place {
+            Place::Http(authority) => Some(authority.host()),
+            Place::Ssh { host, .. } => Some(host),
+            Place::Directory => None,
+        }
+    }
+
     /// What tells it from all others: the address, and whether certificates were checked.
     pub(super) fn key(&self) -> String {
         format!("{}{}", if self.insecure { "insecure " } else { "" }, self.address)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quipu_fetch::{
-    Client, ClientOptions, Direct, DirectParts, Discovery, DiscoveryRules, GitOptions, History as _, Named,
-    Repositories, RepositoryMap, Upstream as _, Url,
+    Client, ClientOptions, Direct, DirectParts, Discovery, DiscoveryRules, ErrorKind, GitOptions,
+    History as _, Named, Repositories, RepositoryMap, Upstream as _, Url,
 };
 use quipu_module::{ModulePath, Patterns, Version};
 
@@ -14,7 +14,7 @@ use crate::served::{MAIN, commit, tag};
 use crate::site::{Instead, Site};
 
 /// Direct from `site`, where example.com says that example.com/m is the repository `r`; what is listed is remembered for long.
-async fn direct(site: &Site, root: &std::path::Path) -> Direct {
+async fn direct(site: &Site, root: &std::path::Path, trusted: &str) -> Direct {
     let page = format!("<meta name=\"go-import\" content=\"example.com/m git {}/r\">", site.url);
     let page = Instead::answer("200 OK", "Content-Type: text/html\r\n", &page);
     site.script(move |seen| seen.target.contains("go-get=1").then(|| page.clone()));
@@ -32,7 +32,9 @@ async fn direct(site: &Site, root: &std::path::Path) -> Direct {
         map: RepositoryMap::default(),
         discovery: Arc::new(Discovery::new(client.clone(), rules)),
         insecure: all.clone(),
-        git: vec![(all, Repositories::open(root, options).await.unwrap())],
+        git: vec![(all, Repositories::open(&root.join("own"), options).await.unwrap())],
+        trusted: Patterns::new(trusted),
+        strangers: Some(Repositories::open(&root.join("strangers"), GitOptions::default()).await.unwrap()),
         client,
         command: None,
     })
@@ -47,7 +49,7 @@ async fn who_is_told_of_a_change_sees_it_in_a_repository_that_was_found() {
     let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
     let go_mod = commit(MAIN, None, "go.mod", "module example.com/m\n");
     site.import("r", &(go_mod + &tag("v1.0.0", MAIN)));
-    let direct = direct(&site, root.path()).await;
+    let direct = direct(&site, root.path(), "example.com").await;
     let [path, other] = ["example.com/m", "example.com/m/other"].map(|path| ModulePath::parse(path).unwrap());
     assert_eq!(versions(&direct, &path).await, ["v1.0.0"]);
     site.import("r", &tag("v1.1.0", MAIN));
@@ -55,6 +57,20 @@ async fn who_is_told_of_a_change_sees_it_in_a_repository_that_was_found() {
     assert_eq!(versions(&direct, &path).await, ["v1.0.0"], "nobody was told of this one");
     direct.forget(&path);
     assert_eq!(versions(&direct, &path).await, ["v1.0.0", "v1.1.0"]);
+}
+
+/// Else whoever has a host could have what the operator may read shown as a module of the own host.
+#[tokio::test]
+async fn a_stranger_does_not_lead_to_the_hosts_of_the_operator() {
+    let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
+    site.import("r", &(commit(MAIN, None, "go.mod", "module corp.example/secret\n") + &tag("v1.0.0", MAIN)));
+    let path = ModulePath::parse("example.com/m").unwrap();
+    let stranger = direct(&site, root.path(), "corp.example").await;
+    let refused = stranger.list(&path).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Rejected, "{refused}");
+    assert!(site.seen().iter().all(|seen| seen.target.contains("go-get=1")), "git was sent there");
+    let trusted = direct(&site, root.path(), "example.com").await;
+    assert_eq!(versions(&trusted, &path).await, ["v1.0.0"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

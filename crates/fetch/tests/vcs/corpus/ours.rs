@@ -129,7 +129,9 @@ fn direct(site: &Site, repositories: Repositories) -> Direct {
         map,
         discovery: Arc::new(Discovery::new(client.clone(), rules)),
         insecure,
-        git: vec![(all, repositories)],
+        git: vec![(all.clone(), repositories)],
+        trusted: all,
+        strangers: None,
         client,
         command: None,
     })
