@@ -1,7 +1,7 @@
 //! Repositories of Mercurial, Subversion, Fossil and Bazaar, through an installed `go` command.
 
-mod child;
 mod gate;
+mod go;
 mod shelf;
 
 use std::ffi::OsString;
@@ -22,8 +22,8 @@ use crate::info::Info;
 use crate::proxy::agrees;
 use crate::staged::{Staged, blocking, disk_error};
 use crate::upstream::{BoxFuture, MAX_GO_MOD, MAX_ZIP, Upstream};
-use child::{Programs, Run};
 use gate::Gate;
+use go::{Programs, Run};
 use shelf::{Place, Shelf};
 
 /// How much of a zip is copied at a time, in bytes.
@@ -39,6 +39,8 @@ pub struct CommandOptions {
     pub search: OsString,
     /// Longest time for one question, all that is fetched for it included.
     pub deadline: Duration,
+    /// Largest file of a repository or zip that may be written, in bytes; what needs a larger one is refused.
+    pub file_bytes: u64,
     /// Most bytes of repositories to keep; those not used for longest are removed first.
     pub max_bytes: u64,
     /// Most questions under way at once.
@@ -46,12 +48,13 @@ pub struct CommandOptions {
 }
 
 impl CommandOptions {
-    /// The programs of the environment's PATH, five minutes, 4 GiB and two at once.
+    /// The programs of the environment's PATH, five minutes, files of 1 GiB, 4 GiB in all and two at once.
     pub fn new(directory: PathBuf) -> Self {
         Self {
             directory,
             search: std::env::var_os("PATH").unwrap_or_default(),
             deadline: Duration::from_secs(300),
+            file_bytes: 1 << 30,
             max_bytes: 4 << 30,
             at_once: 2,
         }
@@ -101,6 +104,7 @@ struct On {
     shelf: Shelf,
     places: Semaphore,
     deadline: Duration,
+    file_bytes: u64,
 }
 
 impl Command {
@@ -114,6 +118,7 @@ impl Command {
             shelf: Shelf::open(&options.directory, options.max_bytes).map_err(|error| disk_error(&error))?,
             places: Semaphore::new(options.at_once),
             deadline: options.deadline,
+            file_bytes: options.file_bytes,
         };
         Ok(Self { discovery, client, means: Means::On(Box::new(on)) })
     }
@@ -300,6 +305,7 @@ impl Session<'_> {
             proxy: self.gate.address(),
             settings: &settings,
             deadline: self.on.deadline,
+            file_bytes: self.on.file_bytes,
         };
         let output = run.go(arguments).await?;
         if let Some(error) = self.gate.failure() {
@@ -318,6 +324,9 @@ impl Session<'_> {
             || Error::unavailable(format!("{path}: its {} repository cannot be read", self.found.vcs));
         for text in answers.iter().filter_map(Answer::fault) {
             tracing::debug!(%path, query, text, "go command");
+            if is_too_large(text) {
+                return Err(Error::too_large(self.on.file_bytes).about(path));
+            }
             if reason(path, text).is_none() {
                 return Err(unreachable());
             }
@@ -375,6 +384,11 @@ fn reason<'t>(path: &ModulePath, text: &'t str) -> Option<&'t str> {
     ];
     // Paths on this machine are nobody's business.
     (definite.iter().any(|part| line.contains(part)) && !line.contains(" /")).then_some(line)
+}
+
+/// Whether a program was ended, or could not go on, because a file grew beyond its limit.
+fn is_too_large(text: &str) -> bool {
+    text.contains("signal: file size limit exceeded") || text.contains("File too large")
 }
 
 async fn read_small(file: &Path, max_bytes: u64) -> Result<Bytes> {

@@ -17,7 +17,6 @@ mod objects;
 mod refs;
 mod remote;
 mod repository;
-mod running;
 mod settings;
 mod snapshot;
 mod store;

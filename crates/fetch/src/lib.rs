@@ -54,6 +54,7 @@
 
 mod cache;
 mod chain;
+mod child;
 mod client;
 mod command;
 mod database;

@@ -154,10 +154,10 @@ table! {
         commands: bool, "direct-commands", "QUIPU_DIRECT_COMMANDS", "commands";
         /// Disk space for copies of repositories, in MiB [default: 10240]
         cache_mib: u64, "direct-cache-mib", "QUIPU_DIRECT_CACHE_MIB", "cache_mib";
-        /// Most that one fetch may bring of a git repository, in MiB; of what is larger nothing can be had
-        /// [default: 1024]
+        /// Most that one fetch may bring of a git repository, and largest file of other ones, in MiB; of what is larger
+        /// nothing can be had [default: 1024]
         max_mib: u64, "direct-max-mib", "QUIPU_DIRECT_MAX_MIB", "max_mib";
-        /// Longest time for one run of git, in seconds [default: 120]
+        /// Longest time for one run of git [default: 120], or of go for other repositories [default: 300], in seconds
         timeout_seconds: u64, "direct-timeout-seconds", "QUIPU_DIRECT_TIMEOUT_SECONDS", "timeout_seconds";
     }
 }

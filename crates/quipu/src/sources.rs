@@ -158,9 +158,23 @@ fn command(
     if !config.set.direct.commands.unwrap_or(false) {
         return Ok(Arc::new(Command::off(client.clone(), discovery.clone(), "[direct] commands = true")));
     }
-    let options = CommandOptions::new(data.repositories().join("commands"));
+    let options = command_options(&config.set, data)?;
     let command = Command::new(client.clone(), discovery.clone(), &options);
     Ok(Arc::new(command.map_err(|e| anyhow!("[direct] commands: {e}"))?))
+}
+
+/// What the go command may use, by the settings for git.
+///
+/// # Errors
+/// As [`git_limits`].
+fn command_options(set: &Settings, data: &DataDir) -> Result<CommandOptions> {
+    let limits = git_limits(set)?;
+    let mut options = CommandOptions::new(data.repositories().join("commands"));
+    options.file_bytes = limits.file_bytes;
+    if set.direct.timeout_seconds.is_some() {
+        options.deadline = limits.deadline;
+    }
+    Ok(options)
 }
 
 fn repository_map(set: &Settings) -> Result<RepositoryMap> {
@@ -469,6 +483,16 @@ mod tests {
         let ours = git_limits(&settings("[direct]\nmax_mib = 64\ntimeout_seconds = 300")).unwrap();
         assert_eq!((ours.file_bytes, ours.archive_bytes), (64 << 20, 128 << 20));
         assert_eq!((ours.deadline, ours.cpu_seconds), (Duration::from_secs(300), 600));
+    }
+
+    #[test]
+    fn they_hold_for_the_go_command_too() {
+        let options =
+            |text: &str| command_options(&settings(text), &DataDir::new(Path::new("data"))).unwrap();
+        let default = options("");
+        assert_eq!((default.file_bytes, default.deadline), (1 << 30, Duration::from_secs(300)));
+        let ours = options("[direct]\nmax_mib = 64\ntimeout_seconds = 60");
+        assert_eq!((ours.file_bytes, ours.deadline), (64 << 20, Duration::from_secs(60)));
     }
 
     #[test]

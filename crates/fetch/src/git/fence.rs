@@ -2,17 +2,16 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::process::Command;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::running::{Exit, Running};
 use super::settings::{Access, environment};
+use crate::child::running::{Exit, Running};
+use crate::child::{Bounds, Limits, Program};
 use crate::error::{Error, Result};
 
 /// The oldest git that can be fenced: the first that connects where it is told (`http.curloptResolve`).
@@ -54,6 +53,18 @@ impl Default for GitLimits {
     }
 }
 
+impl GitLimits {
+    fn of_process(&self) -> Limits {
+        Limits {
+            file_bytes: self.file_bytes,
+            cpu_seconds: self.cpu_seconds,
+            memory_bytes: self.memory_bytes,
+            processes: Some(self.processes),
+            open_files: None,
+        }
+    }
+}
+
 /// Which git is run, and how.
 #[derive(Clone, Debug)]
 pub struct GitProgram {
@@ -71,9 +82,7 @@ impl Default for GitProgram {
 
 /// Starts git.
 pub(super) struct Fence {
-    git: PathBuf,
-    /// Sets the limits before git begins; `None` where it is not installed.
-    prlimit: Option<PathBuf>,
+    git: Program,
     program: GitProgram,
     /// A directory in which nothing is, so that nothing is found from there.
     idle: PathBuf,
@@ -115,10 +124,9 @@ impl Fence {
     /// # Errors
     /// There is no git, or one too old to be fenced.
     pub(super) async fn open(program: GitProgram, idle: &Path) -> Result<Self> {
-        let git = find("git", &program)
+        let git = Program::find("git", "git", &program.path)
             .ok_or_else(|| Error::unavailable("git is not installed: repositories cannot be read"))?;
-        let prlimit = find("prlimit", &program);
-        if prlimit.is_none() {
+        if !git.is_limited() {
             tracing::warn!(
                 "prlimit (of util-linux) is not installed: git runs without limits of file size, processor time, \
                  memory and processes; only its deadline and the bounds on its output hold"
@@ -127,7 +135,6 @@ impl Fence {
         let (network, local) = (program.limits.network, program.limits.local);
         let fence = Self {
             git,
-            prlimit,
             program,
             idle: idle.to_owned(),
             network: Arc::new(Semaphore::new(network.min(Semaphore::MAX_PERMITS))),
@@ -139,7 +146,7 @@ impl Fence {
 
     /// Whether the kernel limits what git uses.
     pub(super) fn is_limited(&self) -> bool {
-        self.prlimit.is_some()
+        self.git.is_limited()
     }
 
     pub(super) fn limits(&self) -> &GitLimits {
@@ -152,15 +159,11 @@ impl Fence {
     /// No place becomes free in time, or it cannot be started.
     pub(super) async fn start(&self, job: Job<'_>) -> Result<Running> {
         let place = self.place(job.access.is_some()).await?;
-        let mut command = self.command();
+        let limits = self.limits();
+        let mut command = self.git.command(&limits.of_process());
         command
             .args(job.args)
             .current_dir(&self.idle)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .env_clear()
             .env("PATH", &self.program.path)
             .envs(environment(job.access));
         // Where no repository is meant, none must be found.
@@ -168,11 +171,8 @@ impl Fence {
         if job.overheard {
             command.env("GIT_TRACE_PACKET", "1");
         }
-        let child = command.spawn().map_err(|error| {
-            tracing::error!(%error, "cannot start git");
-            Error::unavailable("git cannot be started")
-        })?;
-        Running::new(child, job.stdin, (job.max_stdout, self.program.limits.deadline), place)
+        let bounds = Bounds { stdout: job.max_stdout, deadline: limits.deadline };
+        self.git.start(command, job.stdin, bounds, Some(place))
     }
 
     /// Runs git to its end.
@@ -180,12 +180,7 @@ impl Fence {
     /// # Errors
     /// As [`Fence::start`]; it prints too much, or does not end in time. How it ended is the caller's to judge.
     pub(super) async fn output(&self, job: Job<'_>) -> Result<(Exit, Vec<u8>)> {
-        let mut running = self.start(job).await?;
-        let mut output = Vec::new();
-        while let Some(chunk) = running.chunk().await? {
-            output.extend_from_slice(&chunk);
-        }
-        Ok((running.finish().await?, output))
+        self.start(job).await?.output().await
     }
 
     async fn place(&self, network: bool) -> Result<OwnedSemaphorePermit> {
@@ -195,22 +190,6 @@ impl Fence {
             .ok()
             .and_then(Result::ok)
             .ok_or_else(|| Error::unavailable("too many repositories are being read, try again"))
-    }
-
-    /// git below `prlimit`, which becomes git: there is no process between.
-    fn command(&self) -> Command {
-        let Some(prlimit) = &self.prlimit else { return Command::new(&self.git) };
-        let limits = &self.program.limits;
-        let mut command = Command::new(prlimit);
-        command
-            .arg("--core=0")
-            .arg(format!("--fsize={}", limits.file_bytes))
-            .arg(format!("--cpu={}", limits.cpu_seconds))
-            .arg(format!("--as={}", limits.memory_bytes))
-            .arg(format!("--nproc={}", limits.processes))
-            .arg("--")
-            .arg(&self.git);
-        command
     }
 
     async fn check_version(&self) -> Result<()> {
@@ -230,16 +209,6 @@ impl Fence {
             }
         }
     }
-}
-
-/// The first executable of this name on the program's path. Relative elements would depend on where this runs.
-fn find(name: &str, program: &GitProgram) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let is_program = |path: &PathBuf| {
-        std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
-    let directories = std::env::split_paths(&program.path).filter(|directory| directory.is_absolute());
-    directories.map(|directory| directory.join(name)).find(is_program)
 }
 
 /// Major and minor of `git version 2.39.5 (and more)`.
@@ -265,12 +234,5 @@ mod tests {
         ] {
             assert_eq!(parse_version(text.as_bytes()), version, "{text}");
         }
-    }
-
-    #[test]
-    fn programs_are_found_on_absolute_paths_only() {
-        let at = |path: &str| find("sh", &GitProgram { path: path.into(), ..GitProgram::default() });
-        assert_eq!(at("/nonexistent:/bin"), Some("/bin/sh".into()));
-        assert_eq!(at("bin:../../../../../../bin"), None);
     }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::fence::{Fence, Job};
-use super::running::Exit;
 use super::stream::{Stream, odd};
+use crate::child::running::Exit;
 use crate::error::{Error, Result};
 use crate::vcs::{Commit, Entry, EntryKind, Oid, Refs};
 

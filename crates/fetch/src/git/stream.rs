@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::running::{Exit, Running};
+use crate::child::running::{Exit, Running};
 use crate::error::{Error, Result};
 
 /// Largest piece that is handed on, in bytes.

@@ -98,6 +98,24 @@ impl Served {
         check_zip(&version, zip.open().unwrap()).unwrap();
     }
 
+    /// What `script` adds a file of 2 MB by cannot be had where files may have one.
+    async fn check_limit(&self, script: &str) {
+        self.shell(&format!("big() {{ head -c 2000000 /dev/urandom >big; }}\n{script}"));
+        let [whole, small] = ["large", "small"].map(|name| CommandOptions::new(self.root.path().join(name)));
+        let small = CommandOptions { file_bytes: 1 << 20, ..small };
+        for (options, expected) in [(whole, None), (small, Some(ErrorKind::TooLarge))] {
+            let command = self.command_by(&options);
+            let got = async {
+                let latest = command.info(&path(MODULE), &query("latest")).await?;
+                let staging = Staging::new(&self.root.path().join("staging")).unwrap();
+                let mut zip = staging.create(4 << 20).await?;
+                command.zip(&version(&format!("{MODULE}@{}", latest.version())), &mut zip).await
+            };
+            let failure = got.await.err();
+            assert_eq!(failure.as_ref().map(|error| error.kind()), expected, "{failure:?}");
+        }
+    }
+
     /// Nobody was asked but the path's own host and the repository's.
     fn check_egress(&self) {
         for record in self.site.egress.0.lock().unwrap().iter() {
@@ -179,6 +197,8 @@ async fn mercurial() {
     let unknown = command.info(&path(MODULE), &query("v9.9.9")).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
     assert_eq!(unknown.text(), "example.com/r@v9.9.9: invalid version: unknown revision v9.9.9");
+    let big = "cd repo; hg up -q default; big; hg add -q big; hg commit -qm big; hg tag v0.4.0";
+    served.check_limit(big).await;
     served.stop();
     for result in [
         command.list(&path(MODULE)).await.map(|_| ()),
@@ -215,6 +235,8 @@ async fn fossil() {
     assert!(command.latest(&path(MODULE)).await.unwrap().version().is_pseudo());
     let unknown = command.info(&path(MODULE), &query("v9.9.9")).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
+    let big = "cd w; big; fossil add big >/dev/null; fossil commit -m big --no-warnings >/dev/null 2>&1";
+    served.check_limit(big).await;
     served.check_egress();
 }
 
@@ -254,6 +276,7 @@ async fn subversion() {
     served.check_version(&command, latest.version().as_str()).await;
     let unknown = command.info(&path(MODULE), &query("v0.9.9")).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound, "{unknown}");
+    served.check_limit("big; svn import -q -m large big file://$PWD/repo/big; chmod -R a+rwX repo").await;
     served.stop();
     // To svn every failure is an unknown revision.
     let error = command.info(&path(MODULE), &query("v0.9.8")).await.unwrap_err();

@@ -1,9 +1,8 @@
-//! A git process under way: its output as it comes, its deadline, and the end of everything that it started.
+//! A program under way: its output as it comes, its deadline, and the end of everything that it started.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -13,16 +12,18 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 
+use super::Bounds;
 use crate::error::{Error, Result};
 
-/// Most of what git says on stderr that is kept, in bytes.
+/// Most of what it says on stderr that is kept, in bytes.
 const MAX_STDERR: usize = 8 << 10;
 
 /// How much is read at once, in bytes.
 const PIECE: usize = 64 << 10;
 
-/// A process group with git at its head. Dropped, it is killed as a whole.
-pub(super) struct Running {
+/// A process group with the program at its head. Dropped, it is killed as a whole.
+pub(crate) struct Running {
+    name: &'static str,
     group: Group,
     child: Child,
     stdout: ChildStdout,
@@ -32,42 +33,43 @@ pub(super) struct Running {
     /// Bytes that it may still print.
     left: u64,
     max_stdout: u64,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
-/// How git ended.
-pub(super) struct Exit {
+/// How it ended.
+pub(crate) struct Exit {
     status: ExitStatus,
     stderr: String,
 }
 
 impl Running {
-    /// Watches over `child`, which leads a process group; `bounds`: most bytes that it may print, and how long it may run.
+    /// Watches over `child`, which leads a process group.
     pub(super) fn new(
+        name: &'static str,
         mut child: Child,
         stdin: Bytes,
-        bounds: (u64, Duration),
-        place: OwnedSemaphorePermit,
+        bounds: Bounds,
+        place: Option<OwnedSemaphorePermit>,
     ) -> Result<Self> {
-        let (max_stdout, patience) = bounds;
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-        let lost = || Error::unavailable("git cannot be started");
+        let lost = || Error::unavailable(format!("{name} cannot be started"));
         let input = child.stdin.take().ok_or_else(lost)?;
         let stdout = child.stdout.take().ok_or_else(lost)?;
         let stderr = child.stderr.take().ok_or_else(lost)?;
         // Both end at the latest with the processes at the other end of their pipes.
         drop(tokio::spawn(feed(input, stdin)));
         let stderr = tokio::spawn(drain(stderr));
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + bounds.deadline;
         Ok(Self {
+            name,
             group,
             child,
             stdout,
             stderr,
             buffer: BytesMut::new(),
             deadline,
-            left: max_stdout,
-            max_stdout,
+            left: bounds.stdout,
+            max_stdout: bounds.stdout,
             _place: place,
         })
     }
@@ -76,47 +78,64 @@ impl Running {
     ///
     /// # Errors
     /// It has printed too much, or the deadline is over. Then it is of no more use.
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
         self.buffer.reserve(PIECE);
         let read = timeout_at(self.deadline, self.stdout.read_buf(&mut self.buffer)).await;
-        let read = read.map_err(|_| late())?.map_err(|error| broken(&error))?;
+        let read = read.map_err(|_| late())?.map_err(|error| self.broken(&error))?;
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| Error::too_large(self.max_stdout))?;
         Ok((read > 0).then(|| self.buffer.split().freeze()))
     }
 
-    /// Waits until git has ended by itself, then ends what it left behind.
+    /// Reads all that it prints, and waits for its end.
+    ///
+    /// # Errors
+    /// As [`Running::chunk`] and [`Running::finish`]. How it ended is the caller's to judge.
+    pub(crate) async fn output(mut self) -> Result<(Exit, Vec<u8>)> {
+        let mut output = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            output.extend_from_slice(&chunk);
+        }
+        Ok((self.finish().await?, output))
+    }
+
+    /// Waits until it has ended by itself, then ends what it left behind.
     ///
     /// # Errors
     /// The deadline is over.
-    pub(super) async fn finish(mut self) -> Result<Exit> {
+    pub(crate) async fn finish(mut self) -> Result<Exit> {
         let group = self.group.0;
         let ended = spawn_blocking(move || wait_unreaped(group));
         match timeout_at(self.deadline, ended).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(_) => return Err(Error::unavailable("git was lost sight of")),
+            Ok(_) => return Err(Error::unavailable(format!("{} was lost sight of", self.name))),
             Err(_) => return Err(late()),
         }
         // Still unreaped, so the number of the group cannot have become another's.
         self.group.kill();
-        let status = self.child.wait().await.map_err(|error| broken(&error))?;
+        let status = self.child.wait().await.map_err(|error| self.broken(&error))?;
         let stderr = timeout_at(self.deadline, self.stderr).await.ok().and_then(Result::ok);
         let stderr = String::from_utf8_lossy(&stderr.unwrap_or_default()).into_owned();
         Ok(Exit { status, stderr })
     }
+
+    fn broken(&self, error: &io::Error) -> Error {
+        tracing::error!(%error, "reading from {}", self.name);
+        Error::unavailable(format!("the output of {} cannot be read", self.name))
+    }
 }
 
 impl Exit {
-    pub(super) fn is_success(&self) -> bool {
+    pub(crate) fn is_success(&self) -> bool {
         self.status.success()
     }
 
     /// The exit code, unless a signal ended it.
-    pub(super) fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
-    /// Whether a limit of the kernel ended git or one of its helpers: of file size, or of processor time.
-    pub(super) fn hit_limit(&self) -> Option<Limit> {
+    /// Whether a limit of the kernel ended it or, as git says it, one of its helpers: of file size, or of processor time.
+    pub(crate) fn hit_limit(&self) -> Option<Limit> {
         let signal = |signal: Signal| {
             let of_helper = format!("died of signal {}", signal.as_raw());
             self.status.signal() == Some(signal.as_raw()) || self.stderr.contains(&of_helper)
@@ -129,14 +148,14 @@ impl Exit {
     }
 
     /// The beginning of what it complained about. For decisions and the log, never for clients.
-    pub(super) fn stderr(&self) -> &str {
+    pub(crate) fn stderr(&self) -> &str {
         &self.stderr
     }
 }
 
 /// A limit of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limit {
+pub(crate) enum Limit {
     /// A file grew too large.
     FileSize,
     /// Too much processor time was used.
@@ -191,9 +210,4 @@ async fn drain(mut pipe: ChildStderr) -> Vec<u8> {
 
 fn late() -> Error {
     Error::timeout("the repository does not answer, or has too much to tell")
-}
-
-fn broken(error: &io::Error) -> Error {
-    tracing::error!(%error, "reading from git");
-    Error::unavailable("the output of git cannot be read")
 }
