@@ -24,6 +24,9 @@ pub struct Link {
 
 /// Places that are asked in turn until one answers, by the rules of GOPROXY: absence always leads on, another failure
 /// only where the list says so.
+///
+/// What a place before says to be absent, and `direct` cannot find the repository of, is absent, as it is for the go command:
+/// it looks for packages under each of the paths above them, and most of those are no modules.
 pub struct Chain {
     links: Vec<Link>,
     /// What is said when no place is left.
@@ -138,11 +141,14 @@ impl Upstream for Chain {
 #[derive(Default)]
 struct Failures {
     best: Option<Error>,
+    /// Whether one of them was absence.
+    absent: bool,
 }
 
 impl Failures {
     /// Remembers `error`; says whether the next place is asked.
     fn leads_on(&mut self, fallback: Fallback, error: &Error) -> bool {
+        self.absent |= error.kind() == ErrorKind::NotFound;
         if self.best.as_ref().is_none_or(|best| rank(best.kind()) <= rank(error.kind())) {
             self.best = Some(error.clone());
         }
@@ -156,7 +162,8 @@ impl Failures {
         if let Some(end) = end {
             self.leads_on(Fallback::OnNotFound, end);
         }
-        self.best.unwrap_or_else(|| Error::unavailable("no upstream: set GOPROXY"))
+        let best = self.best.unwrap_or_else(|| Error::unavailable("no upstream: set GOPROXY"));
+        if self.absent && best.is_unlocated() { Error::not_found(best.text()) } else { best }
     }
 }
 

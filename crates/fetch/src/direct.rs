@@ -102,9 +102,15 @@ impl Direct {
         if self.parts.map.is_above(path) {
             return Err(Error::not_found(format!("{path}: no module, repositories are below this path")));
         }
-        let found = self.parts.discovery.find(path).await?;
+        let found = self.parts.discovery.find(path).await.map_err(|error| self.lost(path, error))?;
         let url = self.choose(path, &found).await?;
         Ok(Whereabouts { vcs: found.vcs, root: found.root, url, subdir: found.subdir, is_named: false })
+    }
+
+    /// A fault of the search for the repository of a path that has led to none lately.
+    fn lost(&self, path: &ModulePath, error: Error) -> Error {
+        let unlocated = error.kind().is_transient() && !error.kind().is_wrong() && !self.known.has(path);
+        if unlocated { error.unlocated() } else { error }
     }
 
     /// The repository that the operator named. Where several may be meant it is the first that is there: a path of three
@@ -277,3 +283,6 @@ impl Upstream for Direct {
         Box::pin(async move { settled(self.zip_of(version, zip).await) })
     }
 }
+
+#[cfg(test)]
+mod tests;

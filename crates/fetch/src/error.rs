@@ -50,6 +50,8 @@ impl ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     text: Arc<str>,
+    /// Whether it is that nobody can say where the code would be.
+    is_unlocated: bool,
 }
 
 /// The result of everything in this crate.
@@ -58,7 +60,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind`; of `text` only the first line is kept, without control characters, cut at [`MAX_TEXT`].
     pub fn new(kind: ErrorKind, text: impl AsRef<str>) -> Self {
-        Self { kind, text: printable(text.as_ref()).into() }
+        Self { kind, text: printable(text.as_ref()).into(), is_unlocated: false }
     }
 
     /// Definitely absent.
@@ -86,6 +88,17 @@ impl Error {
         Self::new(ErrorKind::Timeout, format!("fetch timed out: {}", text.as_ref()))
     }
 
+    /// The same fault, known to have come up in the search for the repository, of which nothing was known.
+    #[must_use]
+    pub(crate) fn unlocated(self) -> Self {
+        Self { is_unlocated: true, ..self }
+    }
+
+    /// Whether nobody could say where the code would be.
+    pub(crate) fn is_unlocated(&self) -> bool {
+        self.is_unlocated
+    }
+
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -99,7 +112,7 @@ impl Error {
     /// The same error with `what` (a module, a version) in front, so that the line stands alone.
     #[must_use]
     pub fn about(&self, what: impl fmt::Display) -> Self {
-        Self::new(self.kind, format!("{what}: {}", self.text))
+        Self { is_unlocated: self.is_unlocated, ..Self::new(self.kind, format!("{what}: {}", self.text)) }
     }
 }
 

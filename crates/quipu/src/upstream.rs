@@ -95,6 +95,9 @@ fn named<'a>(proxies: &[ProxyEntry], databases: impl Iterator<Item = &'a SumData
             named.insert(authority.clone());
         }
     }
+    if proxies.iter().any(|entry| matches!(entry.target, ProxyTarget::Direct)) {
+        info!("GOPROXY ends with direct: the hosts of modules themselves may be asked");
+    }
     Ok(named)
 }
 

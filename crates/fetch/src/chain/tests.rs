@@ -44,6 +44,56 @@ impl Upstream for Fixed {
     }
 }
 
+/// As `direct` where no host says where the repository is.
+struct Lost;
+
+impl Lost {
+    fn answer<T: Send + 'static>() -> BoxFuture<'static, Result<T>> {
+        Box::pin(std::future::ready(Err(Error::unavailable("no such host").unlocated().about("lost"))))
+    }
+}
+
+impl Upstream for Lost {
+    fn list<'a>(&'a self, _: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
+        Self::answer()
+    }
+
+    fn info<'a>(&'a self, _: &'a ModulePath, _: &'a Query) -> BoxFuture<'a, Result<Info>> {
+        Self::answer()
+    }
+
+    fn latest<'a>(&'a self, _: &'a ModulePath) -> BoxFuture<'a, Result<Info>> {
+        Self::answer()
+    }
+
+    fn go_mod<'a>(&'a self, _: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
+        Self::answer()
+    }
+
+    fn zip<'a>(&'a self, _: &'a ModuleVersion, _: &'a mut Staged) -> BoxFuture<'a, Result<()>> {
+        Self::answer()
+    }
+}
+
+#[tokio::test]
+async fn what_no_proxy_has_and_nobody_can_locate_is_absent() {
+    let path = ModulePath::parse("example.com/m").unwrap();
+    for (before, kind, text) in [
+        ("404,", ErrorKind::NotFound, "lost: no such host"),
+        ("404,404,", ErrorKind::NotFound, "lost: no such host"),
+        ("500|404,", ErrorKind::NotFound, "lost: no such host"),
+        ("", ErrorKind::Unavailable, "lost: no such host"),
+        ("private,", ErrorKind::Unavailable, "lost: no such host"),
+        ("500|", ErrorKind::Unavailable, "lost: no such host"),
+        ("500,", ErrorKind::Unavailable, "Unavailable"),
+    ] {
+        let mut chain = chain(before);
+        chain.links.push(Link { upstream: Arc::new(Lost), fallback: Fallback::OnNotFound });
+        let error = chain.list(&path).await.unwrap_err();
+        assert_eq!((error.kind(), error.text()), (kind, text), "{before}direct");
+    }
+}
+
 /// Reads `404,500|200,off`: statuses with separators, as GOPROXY would list servers that answer with them.
 fn chain(text: &str) -> Chain {
     let mut chain = Chain::of(Vec::new());

@@ -38,6 +38,11 @@ impl Known {
         }
     }
 
+    /// Whether the module led to a repository.
+    pub(super) fn has(&self, path: &ModulePath) -> bool {
+        self.lock().contains_key(path)
+    }
+
     /// The repository that the module led to, and those that are called as it is; each with a module that led there.
     pub(super) fn about(&self, path: &ModulePath) -> Vec<(ModulePath, String)> {
         let known = self.lock();

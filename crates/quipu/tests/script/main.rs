@@ -79,6 +79,7 @@ stories! {
     deny
     dependabot
     differing_mod
+    direct_unreachable
     fallback
     file_proxy
     first_hash_wins
