@@ -15,6 +15,8 @@ fn direct() -> Direct {
         discovery: Arc::new(Discovery::new(client.clone(), rules)),
         insecure: Patterns::default(),
         git: Vec::new(),
+        trusted: Patterns::default(),
+        strangers: None,
         client,
         command: None,
     })
