@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Error;
+
 /// A comma-separated list of globs. Each glob is compared with as many leading elements of a path as it
 /// has itself, so `*.corp.example,rsc.io/private` covers `git.corp.example/a/b` and `rsc.io/private/x`.
 ///
@@ -15,7 +17,28 @@ pub struct Patterns {
 }
 
 impl Patterns {
-    /// Reads a list. Nothing is an error; see [`Patterns::malformed`].
+    /// Reads a list that protects something: each of its globs must be able to match.
+    ///
+    /// # Errors
+    /// A glob is malformed, or has white space in it, which no path has: `go` takes the space in `a.example, b.example`
+    /// for a part of the second glob.
+    pub fn parse(list: &str) -> Result<Self, Error> {
+        if let Some(spaced) = list.split(',').find(|text| text.contains(char::is_whitespace)) {
+            return Err(Error::malformed(format!(
+                "pattern {spaced:?} has white space in it and would match nothing: separate patterns by commas alone"
+            )));
+        }
+        let patterns = Self::new(list);
+        match patterns.malformed() {
+            [] => Ok(patterns),
+            [first, ..] => Err(Error::malformed(format!(
+                "malformed pattern {first:?} would match nothing: a [ needs characters and a ] behind it, a \\ any \
+                 character"
+            ))),
+        }
+    }
+
+    /// Reads a list as `go` does. Nothing is an error; see [`Patterns::malformed`].
     #[must_use]
     pub fn new(list: &str) -> Self {
         let mut patterns = Self { source: list.to_owned(), ..Self::default() };

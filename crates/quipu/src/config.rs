@@ -11,7 +11,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use quipu_module::Patterns;
 use quipu_server::Rules;
 use serde::{Deserialize, Serialize};
@@ -374,6 +374,34 @@ impl Config {
         })
     }
 
+    /// Whether every list of patterns could match: one that cannot would protect nothing, and nobody would see it. Those of
+    /// `[policy]` and `[[oidc]]` are judged with what they are part of.
+    ///
+    /// # Errors
+    /// A pattern is malformed or has white space in it, wherever it comes from.
+    pub(crate) fn check_patterns(&self) -> Result<()> {
+        let go = &self.set.go;
+        let lists = [
+            ("GOPRIVATE", &go.goprivate),
+            ("GONOPROXY", &go.gonoproxy),
+            ("GONOSUMDB", &go.gonosumdb),
+            ("GOINSECURE", &go.goinsecure),
+        ];
+        for (name, list) in lists {
+            let origin = self.origins.get(&format!("go.{name}")).map_or("", String::as_str);
+            patterns(&format!("{name} ({origin})"), list.as_deref().unwrap_or_default())?;
+        }
+        self.published()?;
+        self.rules()?;
+        for rule in &self.set.sources {
+            patterns("[[source]] pattern", &rule.pattern)?;
+        }
+        for rule in &self.set.credentials {
+            patterns("[[credential]] pattern", rule.pattern.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
     /// The modules that are published here.
     ///
     /// # Errors
@@ -407,13 +435,9 @@ impl Config {
 /// A list of patterns, all of which must be good ones.
 ///
 /// # Errors
-/// One is malformed: it would protect nothing.
+/// One is malformed or has white space in it: it would protect nothing.
 pub(crate) fn patterns(key: &str, list: &str) -> Result<Patterns> {
-    let patterns = Patterns::new(list);
-    match patterns.malformed() {
-        [] => Ok(patterns),
-        [first, ..] => bail!("{key}: malformed pattern {first:?}"),
-    }
+    Patterns::parse(list).map_err(|error| anyhow!("{key}: {error}"))
 }
 
 fn read(path: &Path) -> Result<Settings> {

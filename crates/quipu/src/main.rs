@@ -82,8 +82,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Config(ConfigCommand::Check(configured)) => {
             let config = resolve(*configured)?;
             config.tls()?;
-            config.rules()?;
-            config.published()?;
+            config.check_patterns()?;
             policy::rulebook(&config.set.policy)?;
             sources::check(&config)?;
             oidc::check(&config)?;

@@ -44,6 +44,7 @@ pub(crate) fn run(config: &Config) -> Result<()> {
 }
 
 async fn serve(config: &Config) -> Result<()> {
+    config.check_patterns()?;
     policy::rulebook(&config.set.policy)?;
     let metrics = install_metrics()?;
     let (data, signer) = found(config)?;

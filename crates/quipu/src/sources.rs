@@ -89,7 +89,7 @@ pub(crate) async fn modules(
             .map_err(|e| anyhow!("[[source]] {}: {e}", rule.pattern))?;
         first.push((Owner::Rule(rule.from.clone()), patterns, Arc::new(chain)));
     }
-    first.push((Owner::Private, upstream::no_proxy(&config.set), shared.clone()));
+    first.push((Owner::Private, upstream::no_proxy(&config.set)?, shared.clone()));
     let rest = Chain::new(&outside.proxies, &outside.client, &outside.policy, Some(&shared))
         .map_err(|e| anyhow!("GOPROXY: {e}"))?;
     let owners = first.iter().map(|(owner, patterns, _)| (patterns.clone(), owner.clone())).collect();
@@ -106,14 +106,11 @@ pub(crate) fn check(config: &Config) -> Result<()> {
     for rule in &set.sources {
         read_rule(rule)?;
     }
-    for rule in &set.credentials {
-        patterns("[[credential]] pattern", pattern_of(rule))?;
-    }
     access(set, set.credentials.iter())?;
     git_limits(set)?;
     extra_roots(set)?;
     repository_map(set)?;
-    Govcs::parse(set.go.govcs.as_deref().unwrap_or_default()).map_err(|e| anyhow!("GOVCS: {e}"))?;
+    govcs(set)?;
     Ok(())
 }
 
@@ -125,13 +122,12 @@ fn read_rule(rule: &SourceRule) -> Result<(Patterns, ProxyList)> {
 
 async fn direct(config: &Config, data: &DataDir, outside: &upstream::Upstream) -> Result<Direct> {
     let set = &config.set;
-    let insecure = Patterns::new(set.go.goinsecure.as_deref().unwrap_or_default());
-    let govcs = set.go.govcs.as_deref().unwrap_or_default();
+    let insecure = insecure(set)?;
     let rules = DiscoveryRules {
         within: Patterns::new("*"),
         insecure: insecure.clone(),
-        private: upstream::private(set),
-        govcs: Govcs::parse(govcs).map_err(|e| anyhow!("GOVCS: {e}"))?,
+        private: upstream::private(set)?,
+        govcs: govcs(set)?,
         credentials: logins(set)?,
     };
     let discovery = Arc::new(Discovery::new(outside.client.clone(), rules));
@@ -380,7 +376,7 @@ pub(crate) fn hosts(set: &Settings) -> Result<HashSet<Authority>> {
         let whole = url.splitn(4, '/').count() == 4;
         hosts.extend(Url::parse(url).filter(|_| whole).map(|url| url.authority().clone()));
     }
-    let insecure = Patterns::new(set.go.goinsecure.as_deref().unwrap_or_default());
+    let insecure = insecure(set)?;
     let lists = set.sources.iter().map(|rule| rule.pattern.as_str());
     for pattern in lists.chain(set.go.goprivate.as_deref()).flat_map(|list| split(Some(list))) {
         let host = pattern.split('/').next().unwrap_or_default();
@@ -391,6 +387,20 @@ pub(crate) fn hosts(set: &Settings) -> Result<HashSet<Authority>> {
         }
     }
     Ok(hosts)
+}
+
+/// What may be fetched without TLS.
+fn insecure(set: &Settings) -> Result<Patterns> {
+    patterns("GOINSECURE", set.go.goinsecure.as_deref().unwrap_or_default())
+}
+
+/// Which version control systems may be used for what.
+fn govcs(set: &Settings) -> Result<Govcs> {
+    let rules = set.go.govcs.as_deref().unwrap_or_default();
+    for rule in split(Some(rules)) {
+        patterns("GOVCS", rule.split(':').next().unwrap_or_default().trim())?;
+    }
+    Govcs::parse(rules).map_err(|e| anyhow!("GOVCS: {e}"))
 }
 
 fn split(list: Option<&str>) -> impl Iterator<Item = &str> {
@@ -466,6 +476,10 @@ mod tests {
             ("[direct]\ntimeout_seconds = 0", "[direct] timeout_seconds"),
             ("[direct]\ntimeout_seconds = 901", "[direct] timeout_seconds"),
             ("[go]\nGOVCS = \"public\"", "GOVCS"),
+            (
+                "[go]\nGOVCS = \"private:git, corp.example/[x:off\"",
+                "GOVCS: malformed pattern \"corp.example/[x\"",
+            ),
             ("ca_file = \"/nonexistent/ca.pem\"", "ca_file /nonexistent/ca.pem"),
             ("ca_file = \"/dev/null\"", "no certificate"),
         ] {
@@ -502,10 +516,10 @@ mod tests {
              [[source]]\npattern = \"c.example\"\nfrom = \"direct\"\npublic = true",
         );
         for (path, is_private) in [("a.example/x", true), ("b.example/x", true), ("c.example/x", false)] {
-            assert_eq!(upstream::private(&set).matches(path), is_private, "{path}");
-            assert_eq!(upstream::no_proxy(&set).matches(path), is_private, "{path}");
+            assert_eq!(upstream::private(&set).unwrap().matches(path), is_private, "{path}");
+            assert_eq!(upstream::no_proxy(&set).unwrap().matches(path), is_private, "{path}");
         }
         let proxied = settings("[go]\nGOPRIVATE = \"a.example\"\nGONOPROXY = \"none\"");
-        assert!(!upstream::no_proxy(&proxied).matches("a.example/x"));
+        assert!(!upstream::no_proxy(&proxied).unwrap().matches("a.example/x"));
     }
 }

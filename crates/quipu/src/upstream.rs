@@ -39,6 +39,7 @@ impl Upstream {
     /// # Errors
     /// A setting that is malformed, named by its key.
     pub(crate) fn new(config: &Config, myself: &Myself<'_>) -> Result<Self> {
+        config.check_patterns()?;
         let go = &config.set.go;
         let proxies = proxies(go, myself)?;
         let database = database(go, myself)?;
@@ -57,7 +58,7 @@ impl Upstream {
             ..ClientOptions::default()
         })
         .map_err(|e| anyhow!("the outbound client cannot be set up: {e}"))?;
-        let policy = policy(&config.set).publishing(config.published()?);
+        let policy = policy(&config.set)?.publishing(config.published()?);
         Ok(Self { client, proxies, policy: Arc::new(policy), database, others })
     }
 
@@ -176,28 +177,35 @@ fn others(config: &Config) -> Result<Vec<SumDatabase>> {
 }
 
 /// What is asked of no proxy: GONOPROXY, which is GOPRIVATE unless set, and what the settings have another source for.
-pub(crate) fn no_proxy(set: &Settings) -> Patterns {
-    listed(set, set.go.gonoproxy.as_ref())
+///
+/// # Errors
+/// A pattern is malformed or has white space in it: it would protect nothing.
+pub(crate) fn no_proxy(set: &Settings) -> Result<Patterns> {
+    listed(set, set.go.gonoproxy.as_ref()).context("GONOPROXY, GOPRIVATE or [[source]]")
 }
 
 /// What is private: GOPRIVATE, and what the settings have another source for.
-pub(crate) fn private(set: &Settings) -> Patterns {
-    listed(set, None)
+///
+/// # Errors
+/// As [`no_proxy`].
+pub(crate) fn private(set: &Settings) -> Result<Patterns> {
+    listed(set, None).context("GOPRIVATE or [[source]]")
 }
 
-fn listed(set: &Settings, list: Option<&String>) -> Patterns {
+/// What no database is asked about: GONOSUMDB, which is GOPRIVATE unless set, and what the settings have another source for.
+fn no_sumdb(set: &Settings) -> Result<Patterns> {
+    listed(set, set.go.gonosumdb.as_ref()).context("GONOSUMDB, GOPRIVATE or [[source]]")
+}
+
+fn listed(set: &Settings, list: Option<&String>) -> Result<Patterns> {
     let sources = set.sources.iter().filter(|rule| !rule.public).map(|rule| rule.pattern.as_str());
     let list = list.or(set.go.goprivate.as_ref()).map(String::as_str);
-    Patterns::new(&list.into_iter().chain(sources).collect::<Vec<_>>().join(","))
+    Ok(Patterns::parse(&list.into_iter().chain(sources).collect::<Vec<_>>().join(","))?)
 }
 
 /// Private modules are neither asked of proxies nor looked up, unless GONOPROXY and GONOSUMDB say otherwise.
-fn policy(set: &Settings) -> Policy {
-    let (no_proxy, no_sumdb) = (no_proxy(set), listed(set, set.go.gonosumdb.as_ref()));
-    for pattern in no_proxy.malformed().iter().chain(no_sumdb.malformed()) {
-        warn!(pattern, "malformed pattern in GOPRIVATE, GONOPROXY or GONOSUMDB: it matches nothing");
-    }
-    Policy::new(no_proxy, no_sumdb)
+fn policy(set: &Settings) -> Result<Policy> {
+    Ok(Policy::new(no_proxy(set)?, no_sumdb(set)?))
 }
 
 /// Counts and logs what leaves this machine.

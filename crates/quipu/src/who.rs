@@ -65,10 +65,7 @@ impl Wanted {
                 what.parse().with_context(|| format!("{what:?} is no MODULE@VERSION"))?;
             return Ok(Self::Version(module.to_string()));
         }
-        let patterns = Patterns::new(what);
-        if let Some(malformed) = patterns.malformed().first() {
-            bail!("malformed pattern {malformed:?}");
-        }
+        let patterns = Patterns::parse(what)?;
         ensure!(!patterns.is_empty(), "nothing is asked about: name a version, or patterns of modules");
         Ok(Self::Modules(patterns))
     }

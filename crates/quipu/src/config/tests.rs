@@ -53,6 +53,35 @@ fn malformed_patterns_that_protect_are_errors() {
 }
 
 #[test]
+fn a_list_of_which_a_part_would_match_nothing_is_refused_wherever_it_stands() {
+    let table = |head: &str, rest: &str| format!("[[{head}]]\npattern = \"LIST\"\n{rest}\n");
+    for (text, named) in [
+        ("[go]\nGOPRIVATE = \"LIST\"".to_owned(), "GOPRIVATE (file)"),
+        ("[go]\nGONOPROXY = \"LIST\"".to_owned(), "GONOPROXY (file)"),
+        ("[go]\nGONOSUMDB = \"LIST\"".to_owned(), "GONOSUMDB (file)"),
+        ("[go]\nGOINSECURE = \"LIST\"".to_owned(), "GOINSECURE (file)"),
+        ("[publish]\npatterns = \"LIST\"".to_owned(), "[publish] patterns"),
+        ("[access]\nanonymous = \"LIST\"".to_owned(), "[access] anonymous"),
+        (table("source", "from = \"direct\""), "[[source]] pattern"),
+        (table("credential", "host = \"git.example\""), "[[credential]] pattern"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("quipu.toml");
+        let check = |list: &str| {
+            fs::write(&file, text.replace("LIST", list)).unwrap();
+            Config::resolve(Settings::default(), Some(&file)).unwrap().check_patterns()
+        };
+        check("git.corp.example,corp.example").unwrap();
+        for (list, entry) in
+            [("git.corp.example, corp.example", "\" corp.example\""), ("a.b,c.d/[e", "\"c.d/[e\"")]
+        {
+            let error = format!("{:#}", check(list).unwrap_err());
+            assert!(error.starts_with(named) && error.contains(entry), "{error}");
+        }
+    }
+}
+
+#[test]
 fn lists_are_read_from_the_file_and_shown() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("quipu.toml");

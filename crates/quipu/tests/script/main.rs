@@ -104,6 +104,7 @@ stories! {
     one_writer
     own_exports
     passthrough
+    patterns
     policy_dry_run
     policy_toolchain
     prefer

@@ -77,16 +77,14 @@ impl Grant {
     /// It opens nothing, has a malformed pattern, or a name that is none.
     pub(super) fn check(&self) -> Result<Patterns, TokenError> {
         let refused = |why: String| Err(TokenError::Refused(why));
-        let patterns = Patterns::new(&self.patterns);
         if self.name.len() > MAX_NAME || self.name.chars().any(char::is_control) {
             return refused(format!("the name of a token is one line of at most {MAX_NAME} bytes"));
         }
         if self.scopes.is_empty() {
             return refused("a token without a scope opens nothing".to_owned());
         }
-        if let [malformed, ..] = patterns.malformed() {
-            return refused(format!("malformed pattern {malformed:?}: it would match nothing"));
-        }
+        let patterns =
+            Patterns::parse(&self.patterns).map_err(|error| TokenError::Refused(error.to_string()))?;
         let limited = self.scopes.iter().any(|scope| matches!(scope, Scope::Read | Scope::Publish));
         if limited && patterns.is_empty() {
             return refused("read and publish need patterns of module paths; \"*\" is all".to_owned());

@@ -101,10 +101,7 @@ fn denied(what: &impl fmt::Display, reason: &str) -> Refused {
 
 /// A list of globs that all mean something.
 pub(super) fn patterns(list: &str) -> Result<Patterns, PolicyError> {
-    let patterns = Patterns::new(list);
-    if let Some(malformed) = patterns.malformed().first() {
-        return Err(PolicyError::new(format!("malformed pattern {malformed:?}")));
-    }
+    let patterns = Patterns::parse(list).map_err(|error| PolicyError::new(error.to_string()))?;
     if patterns.is_empty() {
         return Err(PolicyError::new("no pattern: write \"*\" to mean all"));
     }
