@@ -148,7 +148,7 @@ table! {
     /// `[direct]`: fetching from repositories.
     Direct {
         /// Hosts that may be anywhere, also in private networks: hosts, or HOST:PORT, separated by commas. Hosts without
-        /// wildcards in GOPRIVATE, in sources and in credentials are always among them
+        /// wildcards in GOPRIVATE and in sources, and those of their URLs and of credentials, are always among them
         hosts: String, "direct-hosts", "QUIPU_DIRECT_HOSTS", "hosts";
         /// Fetch from Mercurial, Subversion, Fossil and Bazaar through the installed go command [default: false]
         commands: bool, "direct-commands", "QUIPU_DIRECT_COMMANDS", "commands";

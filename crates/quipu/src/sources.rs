@@ -376,6 +376,10 @@ pub(crate) fn hosts(set: &Settings) -> Result<HashSet<Authority>> {
         let whole = url.splitn(4, '/').count() == 4;
         hosts.extend(Url::parse(url).filter(|_| whole).map(|url| url.authority().clone()));
     }
+    for rule in &set.sources {
+        let (_, list) = read_rule(rule)?;
+        hosts.extend(upstream::authorities(list.entries())?);
+    }
     let insecure = insecure(set)?;
     let lists = set.sources.iter().map(|rule| rule.pattern.as_str());
     for pattern in lists.chain(set.go.goprivate.as_deref()).flat_map(|list| split(Some(list))) {
@@ -434,6 +438,9 @@ mod tests {
             [[source]]
             pattern = "tools.corp.example"
             from = "direct"
+            [[source]]
+            pattern = "*.tools.corp.example"
+            from = "http://127.0.0.1:3001/go|https://proxy.corp.example:8081,file:///srv/modules,off"
             [[repository]]
             root = "a.example/*"
             url = "https://repos.corp.example/$1"
@@ -451,10 +458,12 @@ mod tests {
             hosts,
             [
                 "http://127.0.0.1:3000",
+                "http://127.0.0.1:3001",
                 "http://lib.corp.example",
                 "https://forge.corp.example:8443",
                 "https://git.corp.example",
                 "https://lib.corp.example",
+                "https://proxy.corp.example:8081",
                 "https://repos.corp.example",
                 "https://tools.corp.example",
             ]

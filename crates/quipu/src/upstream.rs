@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use quipu_fetch::{Base, Client, ClientOptions, Database, Egress, Named, Observe, Policy};
+use quipu_fetch::{Authority, Base, Client, ClientOptions, Database, Egress, Named, Observe, Policy};
 use quipu_module::{Patterns, ProxyEntry, ProxyList, ProxyTarget, SumDatabase, SumDb};
 use quipu_server::Reached;
 use quipu_verify as verify;
@@ -83,23 +83,35 @@ impl Upstream {
 
 /// What the operator named may be anywhere, also on loopback and in private networks.
 fn named<'a>(proxies: &[ProxyEntry], databases: impl Iterator<Item = &'a SumDatabase>) -> Result<Named> {
-    let urls = proxies.iter().filter_map(|entry| match &entry.target {
-        ProxyTarget::Url(url) => Some(url.to_string()),
-        _ => None,
-    });
-    let urls = urls.chain(databases.filter_map(|database| database.url().map(ToString::to_string)));
+    let urls = databases.filter_map(|database| database.url().map(ToString::to_string));
+    let databases: Vec<_> = urls.filter_map(|url| authority(&url).transpose()).collect::<Result<_>>()?;
     let mut named = Named::default();
-    for url in urls {
-        let base = Base::parse(&url).map_err(|e| anyhow!("{url}: {e}"))?;
-        if let Some(authority) = base.authority() {
-            info!(upstream = %authority, "may be asked");
-            named.insert(authority.clone());
-        }
+    for authority in authorities(proxies)?.into_iter().chain(databases) {
+        info!(upstream = %authority, "may be asked");
+        named.insert(authority);
     }
     if proxies.iter().any(|entry| matches!(entry.target, ProxyTarget::Direct)) {
         info!("GOPROXY ends with direct: the hosts of modules themselves may be asked");
     }
     Ok(named)
+}
+
+/// The hosts of a GOPROXY list.
+///
+/// # Errors
+/// A URL that no client could ask.
+pub(crate) fn authorities(proxies: &[ProxyEntry]) -> Result<Vec<Authority>> {
+    let urls = proxies.iter().filter_map(|entry| match &entry.target {
+        ProxyTarget::Url(url) => Some(url.to_string()),
+        _ => None,
+    });
+    urls.filter_map(|url| authority(&url).transpose()).collect()
+}
+
+/// The host of a URL; a `file` URL has none.
+fn authority(url: &str) -> Result<Option<Authority>> {
+    let base = Base::parse(url).map_err(|e| anyhow!("{url}: {e}"))?;
+    Ok(base.authority().cloned())
 }
 
 /// The GOPROXY list: from the settings, else what the go command would use.

@@ -111,7 +111,9 @@ impl ConnectError {
 
 /// What is said of a host that the address policy refuses.
 pub(crate) fn forbidden_host() -> Error {
-    Error::new(ErrorKind::Rejected, "the address policy forbids the host that upstream leads to")
+    let text = "the address policy forbids the host that upstream leads to: if it may be asked, the operator names it in \
+                [direct] hosts";
+    Error::new(ErrorKind::Rejected, text)
 }
 
 /// The connector below TLS.

@@ -121,6 +121,7 @@ stories! {
     restore_token
     restored_data
     retracted
+    source_nearby
     status
     stopped_at_once
     tidy
