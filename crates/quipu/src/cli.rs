@@ -268,6 +268,9 @@ pub(crate) struct Export {
     /// What to write: a directory, or a tar if the name ends in .tar
     #[arg(short, long, value_name = "DIR|FILE.tar")]
     pub(crate) output: PathBuf,
+    /// Also what this server refuses: what is in quarantine and what its policy denies
+    #[arg(long)]
+    pub(crate) refused_too: bool,
     /// Only what an earlier bundle does not have, or what was logged after a signed head (a file with `/latest`)
     #[arg(long, value_name = "BUNDLE|HEAD")]
     pub(crate) since: Option<PathBuf>,

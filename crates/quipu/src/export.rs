@@ -25,6 +25,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::keys::{self, DataDir};
 use crate::output::tell;
+use crate::policy::Standing;
 use crate::progress::Progress;
 use crate::view::View;
 use choice::{Choice, Chosen};
@@ -46,7 +47,8 @@ pub(crate) fn run(args: &cli::Export) -> Result<ExitCode> {
         "that bundle or head is newer than the newest signed head that can be had here ({} records)",
         head.size
     );
-    let choice = Choice::make(args, (&view, &head), &data.modules(), since.as_ref())?;
+    let standing = if args.refused_too { Standing::default() } else { Standing::read(&config, &data)? };
+    let choice = Choice::make(args, (&view, &head), (&data.modules(), &standing), since.as_ref())?;
     let export = Export { view: &view, tree: data.modules(), head, note, since };
     let (files, bytes) = export.write(&choice, args.all, &args.output)?;
     choice.left_out.iter().for_each(|text| eprintln!("left out: {text}"));

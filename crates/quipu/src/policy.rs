@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use quipu_ledger::SystemClock;
-use quipu_server::policy::{Cooldown, Fixes, Offering, Rule, Rulebook, ToolchainRule, Versions, Waiver};
+use quipu_module::ModuleVersion;
+use quipu_server::policy::{
+    Cooldown, Fixes, Offering, Quarantine, Refused, Rule, Rulebook, ToolchainRule, Versions, Waiver,
+};
 use quipu_server::{AuditDecisions, AuditLog};
 use tracing::{error, info};
 
@@ -63,6 +66,34 @@ pub(crate) fn rulebook(policy: &Policy) -> Result<Rulebook> {
     );
     book.cooldown = (days > 0).then_some(Cooldown { days, waivers });
     Ok(book)
+}
+
+/// What is refused by path and version alone, as things stand: for programs that run beside the server. Ages do not matter
+/// for what is in the log.
+#[derive(Default)]
+pub(crate) struct Standing {
+    book: Rulebook,
+    quarantine: Quarantine,
+}
+
+impl Standing {
+    /// Reads the settings and the quarantine of a data directory.
+    ///
+    /// # Errors
+    /// A setting that makes no sense, or a quarantine that is there and cannot be read.
+    pub(crate) fn read(config: &Config, data: &DataDir) -> Result<Self> {
+        let book = rulebook(&config.set.policy)?;
+        Ok(Self { book, quarantine: quarantine::read(&quarantine::file(data))? })
+    }
+
+    /// Whether a server with these settings would serve the version. A dry run holds for rules, not for the quarantine.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub(crate) fn judge(&self, module: &ModuleVersion) -> std::result::Result<(), Refused> {
+        self.quarantine.judge(module)?;
+        if self.book.dry_run { Ok(()) } else { self.book.judge(module) }
+    }
 }
 
 /// The policy in force, kept up to date until the server ends.
@@ -247,6 +278,20 @@ mod tests {
         assert_eq!((book.rules.len(), book.toolchains.len()), (2, 1));
         assert_eq!(book.cooldown.map(|cooldown| (cooldown.days, cooldown.waivers.len())), Some((7, 1)));
         assert!(policy("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_dry_run_suspends_rules_and_no_quarantine() {
+        let rule = "[[rule]]\naction = \"deny\"\nmodules = \"a.b\"\nreason = \"r\"\n";
+        let module = |text: &str| text.parse::<ModuleVersion>().unwrap();
+        for (dry, denied) in [("", true), ("dry_run = true\n", false)] {
+            let mut standing =
+                Standing { book: policy(&format!("{dry}{rule}")).unwrap(), ..Standing::default() };
+            standing.quarantine.add(module("c.d/e@v1.0.0"), "bad", 1).unwrap();
+            assert_eq!(standing.judge(&module("a.b/x@v1.0.0")).is_err(), denied);
+            assert!(standing.judge(&module("c.d/e@v1.0.0")).is_err());
+            assert!(standing.judge(&module("c.d/e@v1.0.1")).is_ok());
+        }
     }
 
     #[test]

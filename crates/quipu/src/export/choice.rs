@@ -15,6 +15,7 @@ use super::since::Since;
 use crate::cli;
 use crate::files::Files;
 use crate::import::source::of_proxy;
+use crate::policy::Standing;
 use crate::view::View;
 use crate::wanted::{self, Want, Wanted, Zip};
 
@@ -39,19 +40,20 @@ pub(super) struct Choice {
     pub(super) lists: BTreeMap<String, String>,
     /// What was named and cannot be exported, with the reason.
     pub(super) missing: Vec<String>,
-    /// What is stored and cannot be exported, where everything is: a go.mod that no database knows has no proof.
+    /// What is stored and not exported, though nobody named it: a go.mod that no database knows has no proof, and what this
+    /// server refuses is not handed on.
     pub(super) left_out: Vec<String>,
 }
 
 impl Choice {
-    /// Chooses what the arguments name, without what the bundle to add to has.
+    /// Chooses what the arguments name and the server does not refuse, without what the bundle to add to has.
     ///
     /// # Errors
     /// What is named cannot be read, or the disk fails.
     pub(super) fn make(
         args: &cli::Export,
         (view, head): (&View, &Tree),
-        tree: &Path,
+        (tree, standing): (&Path, &Standing),
         since: Option<&Since>,
     ) -> Result<Self> {
         let wanted = if args.all { everything(tree)? } else { wanted::read(&args.what)? };
@@ -60,13 +62,17 @@ impl Choice {
         for (version, want, named) in followed(wanted, tree)? {
             let chosen = match choose(&version, want, (view, head), tree)? {
                 Ok(chosen) => chosen,
-                Err(why) if named => {
-                    let left = if args.all { &mut choice.left_out } else { &mut choice.missing };
-                    left.push(format!("{version}: {why}"));
+                Err(why) => {
+                    if named {
+                        choice.leave(args.all, format!("{version}: {why}"));
+                    }
                     continue;
                 }
-                Err(_) => continue,
             };
+            if let Err(refused) = standing.judge(&version) {
+                choice.leave(args.all || !named, refused.text);
+                continue;
+            }
             if chosen.kinds.len() == 3 && !version.version().is_pseudo() {
                 listed.entry(version.path().clone()).or_default().push(version.version().clone());
             }
@@ -76,6 +82,11 @@ impl Choice {
         }
         choice.list(listed, since);
         Ok(choice)
+    }
+
+    /// Notes what does not come along: left out of all that there is, or missing of what was named.
+    fn leave(&mut self, of_all: bool, why: String) {
+        if of_all { &mut self.left_out } else { &mut self.missing }.push(why);
     }
 
     /// Writes the lists of modules of which something is new.

@@ -80,6 +80,7 @@ stories! {
     dependabot
     differing_mod
     direct_unreachable
+    export_refused
     fallback
     file_proxy
     first_hash_wins
