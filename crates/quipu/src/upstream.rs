@@ -10,7 +10,7 @@ use quipu_server::Reached;
 use quipu_verify as verify;
 use tracing::{debug, info, warn};
 
-use crate::config::{Config, Go, Settings};
+use crate::config::{Config, Go, Settings, patterns};
 use crate::keys::DataDir;
 use crate::sources;
 
@@ -209,10 +209,34 @@ fn no_sumdb(set: &Settings) -> Result<Patterns> {
     listed(set, set.go.gonosumdb.as_ref()).context("GONOSUMDB, GOPRIVATE or [[source]]")
 }
 
+/// What nobody else vouches for, so that the first content counts: all that is private by any setting, or published here.
+///
+/// # Errors
+/// As [`no_proxy`].
+pub(crate) fn ours(set: &Settings) -> Result<Patterns> {
+    let lists = [&set.go.goprivate, &set.go.gonoproxy, &set.go.gonosumdb, &set.publish.patterns];
+    let lists = lists.into_iter().flatten().map(String::as_str);
+    let all = lists.chain(private_sources(set)).collect::<Vec<_>>().join(",");
+    patterns("GOPRIVATE, GONOPROXY, GONOSUMDB, [publish] or [[source]]", &all)
+}
+
+/// Whether there is an upstream database to ask.
+///
+/// # Errors
+/// GOSUMDB is malformed.
+pub(crate) fn has_database(set: &Settings) -> Result<bool> {
+    let value = SumDb::parse(set.go.gosumdb.as_deref().unwrap_or_default());
+    Ok(matches!(value.map_err(|e| anyhow!("GOSUMDB: {e}"))?, SumDb::Database(_)))
+}
+
+/// The patterns of the sources that the upstream database must not hear of.
+fn private_sources(set: &Settings) -> impl Iterator<Item = &str> {
+    set.sources.iter().filter(|rule| !rule.public).map(|rule| rule.pattern.as_str())
+}
+
 fn listed(set: &Settings, list: Option<&String>) -> Result<Patterns> {
-    let sources = set.sources.iter().filter(|rule| !rule.public).map(|rule| rule.pattern.as_str());
     let list = list.or(set.go.goprivate.as_ref()).map(String::as_str);
-    Ok(Patterns::parse(&list.into_iter().chain(sources).collect::<Vec<_>>().join(","))?)
+    Ok(Patterns::parse(&list.into_iter().chain(private_sources(set)).collect::<Vec<_>>().join(","))?)
 }
 
 /// Private modules are neither asked of proxies nor looked up, unless GONOPROXY and GONOSUMDB say otherwise.

@@ -92,7 +92,8 @@ pub(super) fn with_record(source: &Source, record: &Record) -> Result<Vec<String
     Ok(found)
 }
 
-/// What an import would do with a version, as far as can be known without asking anybody.
+/// What an import would do with a version, as far as can be known without asking anybody; whether anybody has to be is for
+/// who knows the settings.
 ///
 /// # Errors
 /// A file or the log cannot be read.
@@ -105,6 +106,7 @@ pub(super) fn foresee(
     let mut tally = Tally::default();
     let Some(names) = source.versions.get(version) else { return Ok(tally) };
     let record = view.map_or(Ok(None), |view| view.record(version))?;
+    tally.unproven = u64::from(record.is_none());
     if let Some((_, record, _)) = record {
         tally.refused = with_record(source, &record)?;
     } else if names.kinds().any(|kind| kind == FileKind::Zip)

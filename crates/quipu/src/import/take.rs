@@ -21,7 +21,7 @@ use crate::opening;
 use crate::output::tell;
 use crate::progress::Progress;
 use crate::serve;
-use crate::upstream::{Myself, Upstream};
+use crate::upstream::{self, Myself, Upstream};
 use crate::view::View;
 
 /// Module versions under way at once.
@@ -48,6 +48,8 @@ pub(super) struct Tally {
     pub(super) refused: Vec<String>,
     /// What could not be decided or stored now.
     pub(super) failed: Vec<String>,
+    /// How many versions the upstream database would be asked about, in a dry run.
+    pub(super) unproven: u64,
 }
 
 impl Tally {
@@ -56,16 +58,20 @@ impl Tally {
         self.there = self.there.saturating_add(other.there);
         self.refused.extend(other.refused);
         self.failed.extend(other.failed);
+        self.unproven = self.unproven.saturating_add(other.unproven);
     }
 
     fn tell(&self, versions: usize, how: &How) -> Result<Verdict> {
         self.refused.iter().for_each(|text| eprintln!("DIFFERS: {text}"));
         self.failed.iter().for_each(|text| eprintln!("not taken: {text}"));
         let (refused, failed) = (self.refused.len(), self.failed.len());
+        if self.unproven > 0 {
+            eprintln!("the upstream database will be asked about {} of the versions", self.unproven);
+        }
         if how.json {
             tell(json!({
                 "versions": versions, "dry_run": how.dry_run, "taken": self.taken, "there": self.there,
-                "differing": self.refused, "failed": self.failed,
+                "differing": self.refused, "failed": self.failed, "unproven": how.dry_run.then_some(self.unproven),
             }))?;
         } else {
             let taken = if how.dry_run { "would be taken in" } else { "taken in" };
@@ -83,6 +89,7 @@ impl Tally {
 /// # Errors
 /// The data directory cannot be used, or a bundle is not of the log that it should be of.
 pub(super) fn run(config: &Config, source: Arc<Source>, how: &How) -> Result<Verdict> {
+    config.check_patterns()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start threads")?;
     if how.dry_run {
@@ -128,8 +135,13 @@ async fn take_in(config: &Config, source: Arc<Source>, how: &How, place: &Place)
     take_all(&cache, &source, ledger).await?.tell(source.versions.len(), how)
 }
 
-/// The rules for new records, as they are for the server. Private modules are nobody's business but ours: what is taken in
-/// first counts.
+/// About which modules the upstream database is not asked: private ones, and those that are published here, are nobody's
+/// business but ours. What is taken in first counts.
+fn policy(config: &Config) -> Result<Policy> {
+    Ok(Policy::new(Patterns::default(), upstream::ours(&config.set)?))
+}
+
+/// The rules for new records, as they are for the server, but for [`policy`].
 fn vouching(config: &Config, data: &DataDir, verifier: &VerifierKey) -> Result<Vouching> {
     let name = verifier.name().to_string();
     let instance = format!("{name}-{}", verifier.id());
@@ -139,11 +151,7 @@ fn vouching(config: &Config, data: &DataDir, verifier: &VerifierKey) -> Result<V
     if let Some(database) = &upstream.database {
         others.push(Other { name: database.name().to_owned(), client: upstream.verifier(database, data)? });
     }
-    let go = &config.set.go;
-    let ours = [&go.goprivate, &go.gonoproxy, &go.gonosumdb];
-    let ours: Vec<&str> = ours.into_iter().flatten().map(String::as_str).collect();
-    let policy = Policy::new(Patterns::default(), Patterns::new(&ours.join(",")));
-    Ok(Vouching { policy, ..serve::vouching(config, data, &upstream, &others) })
+    Ok(Vouching { policy: policy(config)?, ..serve::vouching(config, data, &upstream, &others) })
 }
 
 fn open_cache(
@@ -231,16 +239,22 @@ fn note_taken(tally: &mut Tally, version: &ModuleVersion, taken: quipu_fetch::Re
 /// Says what an import would do, by what the log and the cache hold; also beside a running server.
 async fn foresee(config: &Config, source: Arc<Source>, how: &How) -> Result<Verdict> {
     let data = DataDir::new(config.data());
-    if let Proven::Not(verdict) = bundle::prove(&source, &data, how).await? {
-        return Ok(verdict);
-    }
+    let asked = match bundle::prove(&source, &data, how).await? {
+        Proven::Not(verdict) => return Ok(verdict),
+        Proven::NoBundle if upstream::has_database(&config.set)? => Some(policy(config)?),
+        Proven::NoBundle | Proven::By(_) => None,
+    };
     let versions = source.versions.len();
     let work = move || {
         let view = View::open(&data)?;
         let mut progress = Progress::new("module versions", versions as u64);
         let mut tally = Tally::default();
         for (done, version) in (1..).zip(source.versions.keys()) {
-            tally.add(compare::foresee(&source, version, view.as_ref(), &data.modules())?);
+            let mut foreseen = compare::foresee(&source, version, view.as_ref(), &data.modules())?;
+            if asked.as_ref().is_none_or(|policy| policy.is_unverified(version.path())) {
+                foreseen.unproven = 0;
+            }
+            tally.add(foreseen);
             progress.show(done);
         }
         Ok::<_, anyhow::Error>(tally)

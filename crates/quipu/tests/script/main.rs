@@ -93,6 +93,7 @@ stories! {
     http_shapes
     import
     import_modules
+    import_ours
     index
     list_versions
     live
