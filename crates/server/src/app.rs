@@ -143,7 +143,7 @@ impl App {
         Self(Arc::new(Inner {
             own: OwnLog::new(ledger.clone(), Arc::new(lookup), instance.clone()),
             publisher: Publisher::new(modules.clone(), access.audit().clone(), Arc::clone(&filter)),
-            hooks: Hooks::new(hooks, modules.clone(), access.audit().clone()),
+            hooks: Hooks::new(hooks, modules.clone(), Arc::clone(&filter), access.audit().clone()),
             gate: Gate::new(access),
             proxy: ModuleProxy::new(modules.clone(), Arc::clone(&filter), ahead),
             others: Passthrough::new(others, records.policy().clone(), records.evidence().clone()),

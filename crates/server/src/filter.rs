@@ -104,6 +104,11 @@ impl Filter {
         Ok(verdict.err().is_none_or(|refused| !self.offering.enforces(&refused)))
     }
 
+    /// Whether no proxy is asked for the path, by the settings.
+    pub(crate) fn is_private(&self, path: &ModulePath) -> bool {
+        self.private.is_private(path)
+    }
+
     /// Whether this version, which is in the log, is shown among those that can be had.
     pub(crate) fn shows(&self, path: &str, version: &str) -> bool {
         self.withheld(path, version).is_none()

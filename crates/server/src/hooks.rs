@@ -10,6 +10,7 @@ mod targets;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use crate::audit::{AuditLog, Event, EventKind};
+use crate::filter::Filter;
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::tally::{Tally, network};
 use crate::wall_clock::now;
@@ -47,6 +49,7 @@ const MAX_NAME: usize = 200;
 pub(crate) struct Hooks {
     secrets: BTreeMap<Forge, Secrets>,
     modules: Cache,
+    filter: Arc<Filter>,
     ahead: Ahead,
     places: Semaphore,
     noted: Noted,
@@ -63,10 +66,15 @@ struct Noted {
 
 impl Hooks {
     /// Takes what is signed with one of `secrets`; what was taken and what was not signed is noted in `audit`.
-    pub(crate) fn new(secrets: BTreeMap<Forge, Secrets>, modules: Cache, audit: AuditLog) -> Self {
+    pub(crate) fn new(
+        secrets: BTreeMap<Forge, Secrets>,
+        modules: Cache,
+        filter: Arc<Filter>,
+        audit: AuditLog,
+    ) -> Self {
         let ahead = Ahead::new(modules.clone());
         let noted = Noted { audit, taken: Tally::default(), refused: Tally::default() };
-        Self { secrets, modules, ahead, places: Semaphore::new(AT_ONCE), noted }
+        Self { secrets, modules, filter, ahead, places: Semaphore::new(AT_ONCE), noted }
     }
 
     /// Does what a webhook of the forge with this name asks for, which came from `peer`.
@@ -106,12 +114,10 @@ impl Hooks {
 
     /// Forgets what was remembered of the modules of the repository, and has what was tagged fetched.
     fn take(&self, forge: Forge, push: &Push) -> Reply {
-        let mut targets = Targets::default();
-        for repository in &push.repositories {
-            let of = Targets::of(repository, self.modules.modules_of(repository), push.tag.as_deref());
-            targets.modules.extend(of.modules);
-            targets.versions.extend(of.versions);
-        }
+        let known = push.repositories.iter().flat_map(|repository| self.modules.modules_of(repository));
+        let known: Vec<_> = known.collect();
+        let is_private = |path: &_| self.filter.is_private(path);
+        let targets = Targets::of(&push.repositories, &known, push.tag.as_deref(), is_private);
         for path in &targets.modules {
             self.modules.forget(path);
         }

@@ -19,20 +19,67 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// What a push with or without a tag means for the repository, of which these modules are known.
-    pub(crate) fn of(repository: &RepoName, known: Vec<Housed>, tag: Option<&str>) -> Self {
-        let mut targets = Self::default();
-        let named = ModulePath::parse(repository.as_str()).ok();
-        let named = named.map(|path| Housed { path, directory: String::new() });
-        for housed in known.into_iter().chain(named).take(MAX_MODULES) {
-            if let Some((directory, version)) = tag.and_then(split) {
-                targets.versions.extend(made(&housed, directory, &version));
-            }
-            targets.modules.insert(housed.path);
+    /// What a push with or without a tag means for the repository with these names, of which these modules are known.
+    ///
+    /// A name of the repository may be a module path too, but that is a guess: a private repository may hold modules under
+    /// other names alone, and its own is not to be told to a proxy. So what is guessed is fetched only if `is_private` says
+    /// that no proxy is asked for it.
+    pub(crate) fn of(
+        repositories: &[RepoName],
+        known: &[Housed],
+        tag: Option<&str>,
+        is_private: impl Fn(&ModulePath) -> bool,
+    ) -> Self {
+        let (mut targets, tag) = (Self::default(), tag.and_then(split));
+        let version_of = |housed: &Housed| {
+            let (directory, version) = tag.as_ref()?;
+            made(housed, directory, version)
+        };
+        for housed in known.iter().take(MAX_MODULES) {
+            // Where only this module is private, others in its repository are not asked of a proxy either.
+            let is_kept = is_private(&housed.path);
+            let version = version_of(housed);
+            targets.add(housed, version, |path| is_private(path) || !is_kept);
         }
-        targets.modules.extend(targets.versions.iter().map(|version| version.path().clone()));
+        for guess in repositories.iter().filter_map(|repository| guessed(repository, known)) {
+            let is_likely = known.iter().all(|housed| lies_in(housed.path.as_str(), guess.path.as_str()));
+            let version = version_of(&guess);
+            targets.add(&guess, version, |path| is_likely && is_private(path));
+        }
         targets
     }
+
+    /// The module, and the version that the tag makes of it: to be fetched if that may be.
+    fn add(
+        &mut self,
+        housed: &Housed,
+        version: Option<ModuleVersion>,
+        may_fetch: impl Fn(&ModulePath) -> bool,
+    ) {
+        self.modules.insert(housed.path.clone());
+        if let Some(version) = version {
+            self.modules.insert(version.path().clone());
+            if may_fetch(version.path()) {
+                self.versions.insert(version);
+            }
+        }
+    }
+}
+
+/// The module that the repository itself is named like, unless one is known, or it is known to be spelled otherwise.
+fn guessed(repository: &RepoName, known: &[Housed]) -> Option<Housed> {
+    let path = ModulePath::parse(repository.as_str()).ok()?;
+    let lower = path.as_str().to_lowercase();
+    let is_answered = |housed: &Housed| {
+        let other = housed.path.as_str();
+        other == path.as_str() || (!lies_in(other, path.as_str()) && lies_in(&other.to_lowercase(), &lower))
+    };
+    (!known.iter().any(is_answered)).then_some(Housed { path, directory: String::new() })
+}
+
+/// Whether the path is `base`, or below it.
+fn lies_in(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// A tag as directory and version.
@@ -65,19 +112,22 @@ fn made(housed: &Housed, directory: &str, version: &Version) -> Option<ModuleVer
 
 #[cfg(test)]
 mod tests {
+    use quipu_module::Patterns;
+
     use super::*;
 
-    fn versions(known: &[(&str, &str)], tag: &str) -> String {
-        let repository = RepoName::parse("https://git.example/team/tool").unwrap();
-        let known = known
-            .iter()
-            .map(|(path, directory)| Housed {
-                path: ModulePath::parse(path).unwrap(),
-                directory: (*directory).to_owned(),
-            })
-            .collect();
-        let targets = Targets::of(&repository, known, Some(tag));
-        targets.versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    fn targets(address: &str, known: &[(&str, &str)], tag: Option<&str>, private: &str) -> (String, String) {
+        let repository = RepoName::parse(address).unwrap();
+        let housed = |(path, directory): &(&str, &str)| Housed {
+            path: ModulePath::parse(path).unwrap(),
+            directory: (*directory).to_owned(),
+        };
+        let known: Vec<_> = known.iter().map(housed).collect();
+        let private = Patterns::new(private);
+        let targets = Targets::of(&[repository], &known, tag, |path| private.matches(path.as_str()));
+        let modules: Vec<_> = targets.modules.iter().map(ModulePath::as_str).collect();
+        let versions: Vec<_> = targets.versions.iter().map(ToString::to_string).collect();
+        (modules.join(" "), versions.join(" "))
     }
 
     #[test]
@@ -89,17 +139,13 @@ mod tests {
             (&[], "v2.1.0", "git.example/team/tool/v2@v2.1.0"),
             (&[], "cli/v0.1.0", "git.example/team/tool/cli@v0.1.0"),
             (&[], "cli/v3.0.0-rc.1", "git.example/team/tool/cli/v3@v3.0.0-rc.1"),
-            (vanity, "v1.0.0", "corp.example/tool@v1.0.0 git.example/team/tool@v1.0.0"),
-            (vanity, "v2.0.0", "corp.example/tool/v2@v2.0.0 git.example/team/tool/v2@v2.0.0"),
-            (vanity, "cli/v1.0.0", "corp.example/tool/cli@v1.0.0 git.example/team/tool/cli@v1.0.0"),
+            (vanity, "v1.0.0", "corp.example/tool@v1.0.0"),
+            (vanity, "v2.0.0", "corp.example/tool/v2@v2.0.0"),
+            (vanity, "cli/v1.0.0", "corp.example/tool/cli@v1.0.0"),
             (majors, "v2.0.1", "git.example/team/tool/v2@v2.0.1"),
             (majors, "v3.0.0", "git.example/team/tool/v3@v3.0.0"),
             (majors, "cli/v3.1.0", "git.example/team/tool/cli/v3@v3.1.0"),
-            (
-                &[("gopkg.in/tool.v1", "")],
-                "v2.0.0",
-                "git.example/team/tool/v2@v2.0.0 gopkg.in/tool.v2@v2.0.0",
-            ),
+            (&[("gopkg.in/tool.v1", "")], "v2.0.0", "gopkg.in/tool.v2@v2.0.0"),
             (vanity, "v1.0", ""),
             (vanity, "release-7", ""),
             (vanity, "v0.0.0-20240102030405-abcdefabcdef", ""),
@@ -107,20 +153,56 @@ mod tests {
             (vanity, "v1.0.0/x", ""),
             (vanity, "", ""),
         ] {
-            assert_eq!(versions(known, tag), expected, "{tag} of {known:?}");
+            let (_, versions) = targets("https://git.example/team/tool", known, Some(tag), "*");
+            assert_eq!(versions, expected, "{tag} of {known:?}");
         }
     }
 
     #[test]
+    fn what_is_only_guessed_is_fetched_from_no_proxy() {
+        let tool: &[_] = &[("git.example/team/tool", "")];
+        let later: &[_] = &[("git.example/team/tool/v2", "")];
+        let vanity: &[_] = &[("corp.example/tool", "")];
+        for (known, private, forgotten, fetched) in [
+            (&[][..], "corp.example", "git.example/Team/tool", ""),
+            (&[], "git.example/team", "git.example/Team/tool", ""),
+            (&[], "git.example", "git.example/Team/tool", "git.example/Team/tool@v1.0.0"),
+            (tool, "", "git.example/team/tool", "git.example/team/tool@v1.0.0"),
+            (tool, "git.example/team", "git.example/team/tool", "git.example/team/tool@v1.0.0"),
+            (tool, "git.example", "git.example/team/tool", "git.example/team/tool@v1.0.0"),
+            (
+                later,
+                "git.example",
+                "git.example/team/tool git.example/team/tool/v2",
+                "git.example/team/tool@v1.0.0",
+            ),
+            // The module in the next directory is none of those that are private, and is not told to a proxy.
+            (later, "git.example/team/tool/v2", "git.example/team/tool git.example/team/tool/v2", ""),
+            (vanity, "corp.example", "corp.example/tool git.example/Team/tool", "corp.example/tool@v1.0.0"),
+            (vanity, "*", "corp.example/tool git.example/Team/tool", "corp.example/tool@v1.0.0"),
+        ] {
+            assert_eq!(
+                targets("https://git.example/Team/tool.git", known, Some("v1.0.0"), private),
+                (forgotten.to_owned(), fetched.to_owned()),
+                "{known:?}, private {private:?}"
+            );
+        }
+        // As the forge spells it, too.
+        let known: &[_] = &[("git.example/Team/tool/cli", "cli")];
+        let (forgotten, fetched) =
+            targets("git@git.example:Team/tool", known, Some("v1.0.0"), "git.example/team");
+        assert_eq!(
+            (forgotten.as_str(), fetched.as_str()),
+            ("git.example/Team/tool git.example/Team/tool/cli", "")
+        );
+    }
+
+    #[test]
     fn a_push_without_a_tag_is_about_all_modules() {
-        let repository = RepoName::parse("git@git.example:team/tool.git").unwrap();
-        let housed =
-            Housed { path: ModulePath::parse("corp.example/tool").unwrap(), directory: String::new() };
-        let targets = Targets::of(&repository, vec![housed], None);
-        let modules: Vec<_> = targets.modules.iter().map(ModulePath::as_str).collect();
-        assert_eq!(modules, ["corp.example/tool", "git.example/team/tool"]);
-        assert!(targets.versions.is_empty());
-        let no_path = RepoName::parse("https://localhost/tool").unwrap();
-        assert_eq!(Targets::of(&no_path, Vec::new(), Some("v1.0.0")), Targets::default());
+        let known: &[_] = &[("corp.example/tool", "")];
+        let (modules, versions) = targets("git@git.example:team/tool.git", known, None, "*");
+        assert_eq!((modules.as_str(), versions.as_str()), ("corp.example/tool git.example/team/tool", ""));
+        let none = (String::new(), String::new());
+        assert_eq!(targets("https://localhost/tool", &[], Some("v1.0.0"), "*"), none);
     }
 }

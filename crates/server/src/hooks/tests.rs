@@ -5,20 +5,23 @@ use std::sync::{Arc, Mutex};
 use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt as _, Full};
 use quipu_fetch::{
-    AdmitAll, BoxFuture, CacheOptions, Error, FileKind, Info, Origin, Result as Fetched, Staged, Upstream,
+    AdmitAll, BoxFuture, CacheOptions, Error, FileKind, Info, Origin, Policy, Result as Fetched, Staged,
+    Upstream,
 };
-use quipu_module::{ModulePath, ModuleVersion, Query, Version};
+use quipu_module::{ModulePath, ModuleVersion, Patterns, Query, Version};
 
 use super::*;
+use crate::policy::Offering;
 
 const SECRET: &str = "a secret of sixteen bytes and more";
 
-/// Has the versions it was told of, as `.info` and go.mod, made from the commit it was told of.
+/// Has the versions it was told of, as `.info` and go.mod, made from the commit it was told of; notes what it is asked for.
 #[derive(Default)]
-struct Tagged(Mutex<Vec<String>>, Mutex<String>);
+struct Tagged(Mutex<Vec<String>>, Mutex<String>, Mutex<Vec<String>>);
 
 impl Tagged {
     fn has(&self, version: &ModuleVersion) -> Fetched<()> {
+        self.2.lock().unwrap().push(version.to_string());
         let known = self.0.lock().unwrap().contains(&version.to_string());
         if known { Ok(()) } else { Err(Error::not_found(format!("{version}: no such tag"))) }
     }
@@ -62,13 +65,20 @@ struct Site {
     root: tempfile::TempDir,
 }
 
+/// Where `git.example` is private, and everything is offered.
 fn site() -> Site {
+    site_under(Offering::everything())
+}
+
+fn site_under(offering: Offering) -> Site {
     let (root, upstream) = (tempfile::tempdir().unwrap(), Arc::new(Tagged::default()));
     let options = CacheOptions { disk_floor: 0, ..CacheOptions::default() };
     let modules = Cache::open_root(root.path(), upstream.clone(), Arc::new(AdmitAll), options).unwrap();
     let secrets = [Forge::GitHub, Forge::GitLab].map(|forge| (forge, Secrets::parse(SECRET).unwrap()));
     let audit = AuditLog::open(&root.path().join("audit.log")).unwrap();
-    let hooks = Hooks::new(secrets.into(), modules.clone(), audit);
+    let private = Policy::new(Patterns::new("git.example"), Patterns::new("git.example"));
+    let filter = Arc::new(Filter::new(Arc::new(offering), modules.clone(), None, private));
+    let hooks = Hooks::new(secrets.into(), modules.clone(), filter, audit);
     Site { upstream, hooks, modules, root }
 }
 
@@ -113,6 +123,22 @@ async fn a_tag_is_there_when_it_was_told_of() {
     for _ in 0..3 {
         assert_eq!(site.post("gitlab", SECRET, TAGGED).await, (status, body.clone()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn upstream_is_not_asked_for_a_name_that_is_only_guessed() {
+    let site = site();
+    for body in [TAGGED.replace("git.example", "code.example"), TAGGED.replace("git.example", "Git.Example")]
+    {
+        let (status, body) = site.post("gitlab", SECRET, &body).await;
+        assert_eq!(status, 202);
+        assert!(body.starts_with("{\"fetching\":[],"), "{body}");
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(site.upstream.2.lock().unwrap().as_slice(), [""; 0]);
+    site.post("gitlab", SECRET, TAGGED).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(site.upstream.2.lock().unwrap().first().unwrap(), "git.example/team/tool@v1.0.0");
 }
 
 #[tokio::test(start_paused = true)]
