@@ -72,7 +72,7 @@ impl Hooks {
         filter: Arc<Filter>,
         audit: AuditLog,
     ) -> Self {
-        let ahead = Ahead::new(modules.clone());
+        let ahead = Ahead::new(modules.clone(), Arc::clone(&filter));
         let noted = Noted { audit, taken: Tally::default(), refused: Tally::default() };
         Self { secrets, modules, filter, ahead, places: Semaphore::new(AT_ONCE), noted }
     }
@@ -102,7 +102,7 @@ impl Hooks {
             self.noted.refused(forge, peer);
             return Err(Refusal::Unsigned);
         }
-        let push = Push::parse(&body);
+        let push = Push::parse(forge, &body);
         let push = push.ok_or_else(|| {
             Refusal::BadRequest(
                 "the body is no JSON object; choose the content type application/json".to_owned(),

@@ -1,13 +1,13 @@
 //! What a webhook tells: which repository, and which of its references came, moved or went.
 //!
 //! Read leniently: of the documents that the forges send only the few members that name repositories and references count,
-//! and what is missing or of another type is as if it were not there.
+//! and what is missing or of another type is as if it were not there. Those that name a repository are the ones that the
+//! forge fills itself: others, such as GitHub's `homepage`, hold what somebody likes.
 
 use quipu_fetch::RepoName;
 use serde_json::Value;
 
-/// Most addresses and references that are read of one document.
-const MAX_READ: usize = 32;
+use super::Forge;
 
 /// A change in a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,45 +19,49 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    /// Reads the JSON that a forge sent. `None` if it is no JSON object.
-    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+    /// Reads the JSON that this forge sent. `None` if it is no JSON object.
+    pub(crate) fn parse(forge: Forge, body: &[u8]) -> Option<Self> {
         let document: Value = serde_json::from_slice(body).ok()?;
         document.as_object()?;
-        Some(Self { repositories: repositories(&document), tag: tag(&document) })
+        Some(Self { repositories: repositories(forge, &document), tag: tag(&document) })
     }
 }
 
-/// Members that hold the repository, and members of those that hold an address of it.
-const PLACES: [&str; 2] = ["repository", "project"];
-const ADDRESSES: [&str; 10] = [
-    "clone_url",
-    "html_url",
-    "ssh_url",
-    "git_url",
-    "git_http_url",
-    "git_ssh_url",
-    "http_url",
-    "web_url",
-    "homepage",
-    "url",
+/// Members that hold the repository, each with its members that hold an address of it.
+type Places = &'static [(&'static str, &'static [&'static str])];
+
+const OF_GITLAB: Places = &[
+    ("project", &["git_http_url", "git_ssh_url", "http_url", "ssh_url", "web_url"]),
+    ("repository", &["git_http_url", "git_ssh_url"]),
 ];
 
-fn repositories(document: &Value) -> Vec<RepoName> {
+/// Of old versions of GitLab, which give no other address. It is the project's page.
+const OF_OLD_GITLAB: Places = &[("project", &["homepage"])];
+
+/// Gitea and Forgejo send what GitHub sends.
+const OF_OTHERS: Places = &[("repository", &["clone_url", "html_url", "ssh_url", "git_url"])];
+
+fn repositories(forge: Forge, document: &Value) -> Vec<RepoName> {
+    match forge {
+        Forge::GitLab => {
+            let found = named(document, OF_GITLAB);
+            if found.is_empty() { named(document, OF_OLD_GITLAB) } else { found }
+        }
+        Forge::GitHub | Forge::Gitea | Forge::Forgejo => named(document, OF_OTHERS),
+    }
+}
+
+fn named(document: &Value, places: Places) -> Vec<RepoName> {
     let mut found: Vec<RepoName> = Vec::new();
-    for repository in PLACES.iter().filter_map(|place| document.get(place)) {
-        let addresses = ADDRESSES.iter().filter_map(|member| repository.get(member)?.as_str());
-        for name in addresses.filter_map(RepoName::parse).take(MAX_READ) {
-            if !is_api(&name) && !found.contains(&name) {
+    for (place, members) in places {
+        let addresses = members.iter().filter_map(|member| document.get(place)?.get(member)?.as_str());
+        for name in addresses.filter_map(RepoName::parse) {
+            if !found.contains(&name) {
                 found.push(name);
             }
         }
     }
     found
-}
-
-/// What stands in `url` may be the address of the API.
-fn is_api(name: &RepoName) -> bool {
-    name.host().starts_with("api.") || name.as_str().contains("/api/v")
 }
 
 fn tag(document: &Value) -> Option<String> {
@@ -77,8 +81,8 @@ fn tag(document: &Value) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> (Vec<String>, Option<String>) {
-        let push = Push::parse(body.as_bytes()).unwrap();
+    fn read(forge: Forge, body: &str) -> (Vec<String>, Option<String>) {
+        let push = Push::parse(forge, body.as_bytes()).unwrap();
         (push.repositories.iter().map(ToString::to_string).collect(), push.tag)
     }
 
@@ -89,23 +93,40 @@ mod tests {
             "base_ref":"refs/heads/main","repository":{"id":1,"name":"tool","full_name":"team/tool","private":true,
             "html_url":"https://github.example/team/tool","url":"https://api.github.example/repos/team/tool",
             "git_url":"git://github.example/team/tool.git","ssh_url":"git@github.example:team/tool.git",
-            "clone_url":"https://github.example/team/tool.git"},"pusher":{"name":"dev"}}"#;
-        assert_eq!(read(github), (vec!["github.example/team/tool".to_owned()], Some("v1.2.0".to_owned())));
+            "clone_url":"https://github.example/team/tool.git","svn_url":"https://github.example/team/svn",
+            "homepage":"https://victim.example/tool"},"pusher":{"name":"dev"}}"#;
+        assert_eq!(
+            read(Forge::GitHub, github),
+            (vec!["github.example/team/tool".to_owned()], Some("v1.2.0".to_owned()))
+        );
         let created = r#"{"ref":"v1.2.0","ref_type":"tag","repository":{"clone_url":"https://github.example/team/tool.git"}}"#;
-        assert_eq!(read(created).1.unwrap(), "v1.2.0");
+        assert_eq!(read(Forge::GitHub, created).1.unwrap(), "v1.2.0");
         let gitlab = r#"{"object_kind":"tag_push","event_name":"tag_push","ref":"refs/tags/sub/v0.1.0","checkout_sha":"82b3",
             "before":"0000000000000000000000000000000000000000","after":"82b3d5ae55f7080f1e6022629cdb57bfae7cccc7",
             "project":{"id":1,"web_url":"http://gitlab.example/group/deep/tool","git_ssh_url":"git@gitlab.example:group/deep/tool.git",
             "git_http_url":"http://gitlab.example/group/deep/tool.git","homepage":"http://gitlab.example/group/deep/tool"},
             "repository":{"name":"tool","url":"ssh://git@gitlab.example/group/deep/tool.git","homepage":"http://gitlab.example/group/deep/tool"}}"#;
         assert_eq!(
-            read(gitlab),
+            read(Forge::GitLab, gitlab),
             (vec!["gitlab.example/group/deep/tool".to_owned()], Some("sub/v0.1.0".to_owned()))
         );
         let gitea = r#"{"ref":"refs/heads/main","before":"28e1","after":"bffe","repository":{"full_name":"team/tool",
             "html_url":"http://gitea.example:3000/team/tool","ssh_url":"ssh://git@gitea.example:2222/team/tool.git",
             "clone_url":"http://gitea.example:3000/team/tool.git","url":"http://gitea.example:3000/api/v1/repos/team/tool"}}"#;
-        assert_eq!(read(gitea), (vec!["gitea.example/team/tool".to_owned()], None));
+        assert_eq!(read(Forge::Gitea, gitea), (vec!["gitea.example/team/tool".to_owned()], None));
+    }
+
+    #[test]
+    fn what_somebody_likes_to_write_names_no_repository() {
+        let own = r#"{"repository":{"homepage":"https://git.example/home","url":"https://git.example/url",
+            "svn_url":"https://git.example/svn"},"project":{"clone_url":"https://git.example/clone"}}"#;
+        for forge in [Forge::GitHub, Forge::GitLab, Forge::Gitea, Forge::Forgejo] {
+            assert_eq!(read(forge, own).0, [""; 0], "{forge:?}");
+        }
+        let old = r#"{"project":{"homepage":"http://gitlab.example/group/tool"},"repository":{"homepage":"http://x.example/y"}}"#;
+        assert_eq!(read(Forge::GitLab, old).0, ["gitlab.example/group/tool"]);
+        let new = old.replace("},\"rep", ",\"web_url\":\"http://gitlab.example/group/new\"},\"rep");
+        assert_eq!(read(Forge::GitLab, &new).0, ["gitlab.example/group/new"]);
     }
 
     #[test]
@@ -118,10 +139,12 @@ mod tests {
             r#"{"ref":7,"after":[],"deleted":"yes","repository":"none","project":{"web_url":7}}"#.to_owned(),
             "{}".to_owned(),
         ] {
-            assert_eq!(read(&body), (vec![], None), "{body}");
+            for forge in [Forge::GitHub, Forge::GitLab, Forge::Gitea, Forge::Forgejo] {
+                assert_eq!(read(forge, &body), (vec![], None), "{body}");
+            }
         }
         for body in ["", "[]", "7", "null", "payload=%7B%7D"] {
-            assert_eq!(Push::parse(body.as_bytes()), None, "{body}");
+            assert_eq!(Push::parse(Forge::GitHub, body.as_bytes()), None, "{body}");
         }
     }
 }

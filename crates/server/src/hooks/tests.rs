@@ -11,7 +11,8 @@ use quipu_fetch::{
 use quipu_module::{ModulePath, ModuleVersion, Patterns, Query, Version};
 
 use super::*;
-use crate::policy::Offering;
+use crate::policy::{Action, LogDecisions, Offering, Rule, Rulebook, Versions};
+use quipu_ledger::SystemClock;
 
 const SECRET: &str = "a secret of sixteen bytes and more";
 
@@ -202,6 +203,33 @@ async fn a_sender_that_sends_nothing_is_let_go() {
     let begun = tokio::time::Instant::now();
     let reply = site.hooks.answer("gitlab", &HeaderMap::new(), Silent, [10, 0, 0, 1].into()).await;
     assert_eq!((reply.status().as_u16(), begun.elapsed()), (400, MAX_TIME));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_policy_does_not_offer_is_not_fetched() {
+    let denied = Versions::parse(&["v1.0.0"]).unwrap();
+    let rule = Rule::new(Action::Deny, "git.example/team/tool", denied, "no").unwrap();
+    let rulebook = Rulebook { rules: vec![rule], ..Rulebook::default() };
+    let site = site_under(Offering::new(rulebook, Arc::new(SystemClock::new()), Arc::new(LogDecisions)));
+    for version in ["v1.0.0", "v1.1.0"] {
+        site.upstream.0.lock().unwrap().push(format!("git.example/team/tool@{version}"));
+        assert_eq!(site.post("gitlab", SECRET, &TAGGED.replace("v1.0.0", version)).await.0, 202);
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let asked = site.upstream.2.lock().unwrap().clone();
+    assert!(asked.contains(&"git.example/team/tool@v1.1.0".to_owned()), "{asked:?}");
+    assert!(!asked.contains(&"git.example/team/tool@v1.0.0".to_owned()), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_yet_keeps_nothing_else_waiting() {
+    let site = site();
+    let version = |n: u32| ModuleVersion::parse("git.example/team/tool", &format!("v1.0.{n}")).unwrap();
+    assert!((0..100).all(|n| site.hooks.ahead.fetch(&version(n))));
+    site.upstream.0.lock().unwrap().push(version(100).to_string());
+    assert!(site.hooks.ahead.fetch(&version(100)));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(site.modules.open(&version(100), FileKind::GoMod).unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]
