@@ -4,6 +4,7 @@
 //! one that is sent twice does the same twice.
 
 mod ahead;
+mod places;
 mod push;
 mod signature;
 mod targets;
@@ -18,7 +19,6 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use quipu_fetch::Cache;
 use serde_json::json;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::info;
 
@@ -28,6 +28,7 @@ use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::tally::{Tally, network};
 use crate::wall_clock::now;
 use ahead::Ahead;
+use places::Places;
 use push::Push;
 use targets::Targets;
 
@@ -39,9 +40,6 @@ const MAX_BODY: usize = 1 << 20;
 /// Longest time to send it.
 const MAX_TIME: Duration = Duration::from_secs(20);
 
-/// Most bodies that are being read: whose they are is known only afterwards.
-const AT_ONCE: usize = 16;
-
 /// Longest name of a repository or tag in the audit log, in characters.
 const MAX_NAME: usize = 200;
 
@@ -51,7 +49,7 @@ pub(crate) struct Hooks {
     modules: Cache,
     filter: Arc<Filter>,
     ahead: Ahead,
-    places: Semaphore,
+    places: Places,
     noted: Noted,
 }
 
@@ -74,7 +72,7 @@ impl Hooks {
     ) -> Self {
         let ahead = Ahead::new(modules.clone(), Arc::clone(&filter));
         let noted = Noted { audit, taken: Tally::default(), refused: Tally::default() };
-        Self { secrets, modules, filter, ahead, places: Semaphore::new(AT_ONCE), noted }
+        Self { secrets, modules, filter, ahead, places: Places::new(), noted }
     }
 
     /// Does what a webhook of the forge with this name asks for, which came from `peer`.
@@ -95,9 +93,14 @@ impl Hooks {
         let known = Forge::named(forge).and_then(|forge| Some((forge, self.secrets.get(&forge)?)));
         let (forge, secrets) =
             known.ok_or_else(|| Refusal::NotFound("no webhooks of this forge are taken here".to_owned()))?;
+        if !secrets.may_fit(forge, headers) {
+            self.noted.refused(forge, peer);
+            return Err(Refusal::Unsigned);
+        }
         let busy = || Refusal::Busy("too many webhooks at once".to_owned());
-        let _place = self.places.try_acquire().map_err(|_| busy())?;
+        let place = self.places.take(peer).await.ok_or_else(busy)?;
         let body = read(body).await?;
+        drop(place);
         if !secrets.check(forge, headers, &body) {
             self.noted.refused(forge, peer);
             return Err(Refusal::Unsigned);

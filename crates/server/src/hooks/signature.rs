@@ -73,6 +73,16 @@ impl Secrets {
         Ok(Self(lines.iter().map(|line| hmac::Key::new(hmac::HMAC_SHA256, line.as_bytes())).collect()))
     }
 
+    /// Whether `headers` alone could show that their sender knows one of the secrets: they hold a signature, or the secret
+    /// itself where that is what the forge sends.
+    pub(crate) fn may_fit(&self, forge: Forge, headers: &HeaderMap) -> bool {
+        match forge.shown(headers) {
+            Some(Shown::Secret(_)) => self.check(forge, headers, b""),
+            Some(Shown::Hmac(_)) => true,
+            None => false,
+        }
+    }
+
     /// Whether `headers` show that the sender of `body` knows one of the secrets. Takes the same time whatever is wrong
     /// with what is shown.
     pub(crate) fn check(&self, forge: Forge, headers: &HeaderMap, body: &[u8]) -> bool {
@@ -160,8 +170,13 @@ mod tests {
                 (Forge::Forgejo, "x-forgejo-signature", tag.clone()),
                 (Forge::Forgejo, "x-gitea-signature", tag.clone()),
             ] {
-                assert_eq!(secrets.check(forge, &headers(header, &value), body), known, "{forge:?} {secret}");
+                let shown = headers(header, &value);
+                assert_eq!(secrets.check(forge, &shown, body), known, "{forge:?} {secret}");
+                // Before the body only a secret itself says more than that something is signed.
+                assert_eq!(secrets.may_fit(forge, &shown), known || forge != Forge::GitLab);
                 assert!(!secrets.check(forge, &HeaderMap::new(), body));
+                assert!(!secrets.may_fit(forge, &HeaderMap::new()));
+                assert!(!secrets.may_fit(forge, &headers(header, "deadbeef")));
             }
             assert!(!secrets.check(Forge::Gitea, &headers("x-hub-signature-256", &tag), body));
         }

@@ -186,23 +186,57 @@ async fn what_is_not_signed_is_refused_with_the_same_words_whatever_is_wrong() {
     assert_eq!(site.post("gitlab", SECRET, "{}").await.1, "{\"fetching\":[],\"forgot\":[],\"left\":[]}\n");
 }
 
+/// A body that never comes.
+struct Silent;
+
+impl http_body::Body for Silent {
+    type Data = Bytes;
+    type Error = std::io::Error;
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+fn header(name: &'static str, value: &str) -> HeaderMap {
+    [(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())].into_iter().collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_sender_that_sends_nothing_is_let_go() {
-    struct Silent;
-    impl http_body::Body for Silent {
-        type Data = Bytes;
-        type Error = std::io::Error;
-        fn poll_frame(
-            self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-            std::task::Poll::Pending
-        }
-    }
     let site = site();
-    let begun = tokio::time::Instant::now();
-    let reply = site.hooks.answer("gitlab", &HeaderMap::new(), Silent, [10, 0, 0, 1].into()).await;
+    let (begun, shown) = (tokio::time::Instant::now(), header("x-gitlab-token", SECRET));
+    let reply = site.hooks.answer("gitlab", &shown, Silent, [10, 0, 0, 1].into()).await;
     assert_eq!((reply.status().as_u16(), begun.elapsed()), (400, MAX_TIME));
+    // One that shows nothing that could be right is not even read.
+    for (forge, shown) in [
+        ("gitlab", HeaderMap::new()),
+        ("gitlab", header("x-gitlab-token", "no secret of this server")),
+        ("github", HeaderMap::new()),
+        ("github", header("x-hub-signature-256", "sha256=00")),
+    ] {
+        let reply = site.hooks.answer(forge, &shown, Silent, [10, 0, 0, 1].into()).await;
+        assert_eq!((reply.status().as_u16(), begun.elapsed()), (401, MAX_TIME), "{forge} {shown:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_send_nothing_do_not_keep_others_from_it() {
+    let site = Arc::new(site());
+    let shown = header("x-hub-signature-256", &format!("sha256={}", "0".repeat(64)));
+    for _ in 0..100 {
+        let (site, shown) = (Arc::clone(&site), shown.clone());
+        tokio::spawn(async move { site.hooks.answer("github", &shown, Silent, [10, 0, 0, 9].into()).await });
+    }
+    let begun = tokio::time::Instant::now();
+    tokio::task::yield_now().await;
+    assert_eq!(site.post("gitlab", SECRET, TAGGED).await.0, 202);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    // From where they are it is said soon that there is no place.
+    assert_eq!(site.post_from([10, 0, 0, 9], "gitlab", SECRET, TAGGED).await.0, 503);
+    assert!(begun.elapsed() < Duration::from_secs(6));
 }
 
 #[tokio::test(start_paused = true)]
