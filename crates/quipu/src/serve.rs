@@ -29,6 +29,9 @@ pub(crate) use assemble::{disk_floor, vouching};
 /// How long the log may take to close, and so the records of what was done.
 const CLOSING: Duration = Duration::from_secs(10);
 
+/// How long a start waits for its line in the audit log.
+const NOTING: Duration = Duration::from_secs(2);
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
@@ -80,8 +83,12 @@ async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door)
     let (audit, downloads) = (access.audit().clone(), downloads(config, data)?);
     let served = Served { verifier: &verifier, url: &url, metrics, access, downloads: downloads.clone() };
     let app = assemble(config, data, ledger, served).await?;
-    // Whoever has read the lines may tell the server to stop.
+    // Whoever has read the lines may tell the server to stop, or kill it: the start is on the disk by then.
     let orders = Orders::listen()?;
+    audit.note(started(data, &verifier));
+    if tokio::time::timeout(NOTING, audit.sync()).await.is_err() {
+        warn!("the audit log is not written: its disk does not answer");
+    }
     tell(exports(&url, &verifier))?;
     info!(listen = %listener.local_addr()?, records = ledger.head().size(), data = %data.path().display(), "serving");
     let options = ListenOptions {
@@ -90,7 +97,6 @@ async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door)
         tls: tls.as_ref().map(Identity::server_config).transpose()?,
         ..ListenOptions::default()
     };
-    audit.note(started(data, &verifier));
     let end = attend(app.serve(listener, options, orders.stopped()), ledger, tls, orders).await;
     let why = match &end {
         Ok(End::Asked) => String::new(),
