@@ -7,6 +7,7 @@
 mod ask;
 mod atom;
 mod line;
+mod quiet;
 
 use std::sync::Arc;
 
@@ -19,12 +20,16 @@ use crate::filter::Filter;
 use crate::reply::{self, Freshness, Refusal, Reply};
 use ask::Ask;
 use line::Line;
+use quiet::Quiet;
 
 /// Pages made at once; each reads the store for a few milliseconds.
 const AT_ONCE: usize = 4;
 
 /// Bytes of a line of the index, about.
 const LINE: usize = 128;
+
+/// Records read at once where nothing is shown.
+const LARGE_STEP: usize = 2000;
 
 /// Versions in an Atom feed: the newest ones.
 const ENTRIES: usize = 100;
@@ -41,12 +46,15 @@ struct View {
     filter: Arc<Filter>,
     /// The log's name.
     name: String,
+    /// Where the index shows nothing.
+    quiet: Quiet,
 }
 
 impl Feed {
     /// The feed of the log called `name`; what `filter` refuses is left out unless it is asked for.
     pub(crate) fn new(ledger: Ledger, filter: Arc<Filter>, name: String) -> Self {
-        Self { view: Arc::new(View { ledger, filter, name }), turns: Semaphore::new(AT_ONCE) }
+        let view = View { ledger, filter, name, quiet: Quiet::default() };
+        Self { view: Arc::new(view), turns: Semaphore::new(AT_ONCE) }
     }
 
     /// `/index?since=…&limit=…&module=…&include=all`.
@@ -118,20 +126,30 @@ impl View {
         let mut next = self.ledger.first_since(ask.since)?;
         let mut page = Page { lines: Vec::with_capacity(ask.limit * LINE), full: false };
         let mut count = 0;
+        // Where nothing is shown, reading goes on in large steps.
+        let mut step = ask.limit;
         loop {
-            let (records, after) = self.some(ask, next, ask.limit - count)?;
+            if ask.is_filtered_whole() {
+                next = self.quiet.skip(next);
+            }
+            let (records, after) = self.some(ask, next, step)?;
             if records.is_empty() {
                 return Ok(page);
             }
+            let before = count;
             let lines = records.iter().filter_map(|(_, record)| Line::of(record));
             for line in lines.filter(|line| ask.all || self.filter.shows(line.path, line.version)) {
                 line.write(&mut page.lines);
                 count += 1;
+                if count == ask.limit {
+                    page.full = true;
+                    return Ok(page);
+                }
             }
-            if count >= ask.limit {
-                page.full = true;
-                return Ok(page);
+            if count == before && ask.is_filtered_whole() {
+                self.quiet.note(next..after);
             }
+            step = if count == before { LARGE_STEP } else { ask.limit - count };
             next = after;
         }
     }

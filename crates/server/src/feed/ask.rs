@@ -20,6 +20,11 @@ pub(super) struct Ask {
 }
 
 impl Ask {
+    /// Whether all modules are wanted, but only what can be had of them.
+    pub(super) fn is_filtered_whole(&self) -> bool {
+        !self.all && self.module.is_none()
+    }
+
     /// Reads a query. What is not known is passed over, and so are parameters without a value; of several the first
     /// counts.
     ///

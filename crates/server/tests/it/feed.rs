@@ -1,10 +1,12 @@
 //! The feed over real HTTP, read as programs that follow it do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use quipu_ledger::Entry;
+use quipu_ledger::{Entry, SystemClock};
 use quipu_module::{format_rfc3339, parse_rfc3339};
+use quipu_server::policy::{Action, LogDecisions, Offering, Rule, Rulebook, Versions};
 
 use crate::server::{RECORDS, Server, entry, module};
 
@@ -52,6 +54,31 @@ async fn paging_gives_every_entry_once_and_in_order() {
     assert_eq!(page(&server, &format!("?since={time}")).await, [(module, time.clone())]);
     let just_after = format_rfc3339(parse_rfc3339(&time).unwrap() + 1).unwrap();
     assert_eq!(page(&server, &format!("?since={just_after}")).await, []);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_passed_over_however_much_it_is() {
+    let deny = Rule::new(Action::Deny, "quiet.test/*", Versions::default(), "not ours").unwrap();
+    let rulebook = Rulebook { rules: vec![deny], ..Rulebook::default() };
+    let offering = Offering::new(rulebook, Arc::new(SystemClock::new()), Arc::new(LogDecisions));
+    let server = Server::start_under(offering).await;
+    let mut shown: Vec<String> = (0..RECORDS).map(|i| module(i).to_string()).collect();
+    for part in 0..2 {
+        let refused = (0..2500).map(|n| {
+            let key = format!("quiet.test/m{n} v1.{part}.0 ");
+            Entry::new(Bytes::from(format!("{key}h1:x=\n")), key.len()).unwrap()
+        });
+        assert!(server.ledger.append_all(refused.collect()).await.iter().all(Result::is_ok));
+        // Read before and after there is more, and again: what was found to be refused is remembered.
+        for more in ["&limit=7", "&limit=299", "", "&limit=7"] {
+            assert_eq!(follow(&server, more).await, shown, "{part} {more}");
+        }
+        server.ledger.append(entry(RECORDS + part)).await.unwrap();
+        shown.push(module(RECORDS + part).to_string());
+        assert_eq!(follow(&server, "").await, shown, "{part}");
+    }
+    assert_eq!(follow(&server, "&include=all").await.len() as u64, RECORDS + 5002);
+    assert_eq!(page(&server, "?module=quiet.test/m1").await, []);
 }
 
 #[tokio::test]

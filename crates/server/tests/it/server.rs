@@ -43,6 +43,11 @@ pub(crate) struct Answer {
 impl Server {
     /// A server whose log holds `RECORDS` records and that has no upstream at all.
     pub(crate) async fn start() -> Self {
+        Self::start_under(Offering::everything()).await
+    }
+
+    /// The same, where not everything is offered.
+    pub(crate) async fn start_under(offering: Offering) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let signer = SignerKey::from_seed(NAME.parse().unwrap(), &[7; 32].into());
         let vkey = signer.verifier().clone();
@@ -77,7 +82,7 @@ impl Server {
             access: Access::everybody(),
             hooks: [(Forge::GitLab, Secrets::parse(SECRET).unwrap())].into(),
             operation,
-            offering: Arc::new(Offering::everything()),
+            offering: Arc::new(offering),
             downloads: quipu_server::Downloads::none(),
             ahead: 0,
         });
