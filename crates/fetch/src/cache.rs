@@ -300,6 +300,12 @@ impl Cache {
         self.shared.held_latest(path).await
     }
 
+    /// Those of `versions`, which ascend, that the go.mod of the one that `latest` would be does not retract; `None` if that
+    /// cannot be known now. Versions that cannot be had any more may be left out. Nothing is taken in.
+    pub async fn unretracted(&self, path: &ModulePath, versions: Vec<Version>) -> Option<Vec<Version>> {
+        self.shared.unretracted(path, versions).await
+    }
+
     /// Finishes or discards what an earlier run left staged, asking [`Admit`] as for any other file. To be called once,
     /// when admission works. Returns how many files were finished.
     pub async fn recover(&self) -> usize {

@@ -170,7 +170,12 @@ impl Filter {
         if offered.is_empty() {
             offered = self.logged(path)?;
         }
-        match highest(&offered) {
+        // By the word of those that are offered: a release that nobody may have yet takes nothing back.
+        let standing = match reach {
+            Reach::Anywhere => self.modules.unretracted(path, offered.clone()).await.unwrap_or_default(),
+            Reach::Stored => Vec::new(),
+        };
+        match highest(&standing).or_else(|| highest(&offered)) {
             Some(version) => self.info(path, &Query::from(version.clone()), reach).await,
             None => {
                 self.note(&module, &refused);

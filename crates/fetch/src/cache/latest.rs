@@ -59,7 +59,7 @@ impl Shared {
 
     /// The versions that the highest one does not retract; `None` if that cannot be known now. Those that cannot be had
     /// any more are left out.
-    async fn unretracted(
+    pub(super) async fn unretracted(
         self: &Arc<Self>,
         path: &ModulePath,
         mut listed: Vec<Version>,

@@ -26,21 +26,25 @@ fn at(time: &str) -> Micros {
     u64::try_from(parse_rfc3339(time).unwrap() / 1000).unwrap()
 }
 
-/// Has the two releases.
+/// One more of `example.com/r`, which takes itself back.
+const RETRACTED: (&str, &str) = ("v1.0.1", "2020-01-02T00:00:00Z");
+
+/// Has the two releases; of `example.com/r` the retracted one, too, and there the young one takes back the old one.
 struct Two;
 
 impl Two {
     fn release(version: &str) -> Result<Info> {
-        let found = RELEASES.iter().find(|(known, _)| *known == version);
+        let found = RELEASES.iter().chain([&RETRACTED]).find(|(known, _)| *known == version);
         let (version, time) = found.ok_or_else(|| Error::not_found("no such version"))?;
         Info::new(Version::parse(version).unwrap(), Some((*time).to_owned()), None)
     }
 }
 
 impl Upstream for Two {
-    fn list<'a>(&'a self, _: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
-        let versions = RELEASES.map(|(version, _)| Version::parse(version).unwrap());
-        Box::pin(std::future::ready(Ok(versions.to_vec())))
+    fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
+        let retracted = path.as_str().ends_with("/r").then_some(&RETRACTED);
+        let versions = RELEASES.iter().chain(retracted).map(|(version, _)| Version::parse(version).unwrap());
+        Box::pin(std::future::ready(Ok(versions.collect())))
     }
 
     fn info<'a>(&'a self, _: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Result<Info>> {
@@ -52,7 +56,12 @@ impl Upstream for Two {
     }
 
     fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
-        Box::pin(std::future::ready(Ok(format!("module {}\n", version.path()).into())))
+        let retract = match (version.path().as_str(), version.version().as_str()) {
+            ("example.com/r", "v1.0.1") => "retract v1.0.1\n",
+            ("example.com/r", "v1.1.0") => "retract v1.0.0\n",
+            _ => "",
+        };
+        Box::pin(std::future::ready(Ok(format!("module {}\n{retract}", version.path()).into())))
     }
 
     fn zip<'a>(&'a self, version: &'a ModuleVersion, staged: &'a mut Staged) -> BoxFuture<'a, Result<()>> {
@@ -190,6 +199,16 @@ async fn what_is_stored_is_no_exception() {
     }
     assert_eq!(world.get("/cached-only/example.com/m/@v/list").await.1, "v1.0.0\n");
     assert!(world.get("/cached-only/example.com/m/@latest").await.1.contains("v1.0.0"));
+}
+
+#[tokio::test]
+async fn latest_is_what_no_offered_version_takes_back() {
+    let world = World::new(cooldown(Vec::new()));
+    world.clock.0.store(at(RELEASES[1].1), Ordering::Relaxed);
+    let (_, list) = world.get("/example.com/r/@v/list").await;
+    assert!(list.contains("v1.0.1") && !list.contains("v1.1.0"), "{list}");
+    let (_, latest) = world.get("/example.com/r/@latest").await;
+    assert!(latest.contains("\"v1.0.0\""), "the young one's word does not count yet: {latest}");
 }
 
 #[tokio::test]
