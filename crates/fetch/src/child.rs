@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::process::Command;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::error::{Error, Result};
+use crate::places::Place;
 use running::Running;
 
 /// What the kernel lets each process use.
@@ -81,7 +81,7 @@ impl Program {
         mut command: Command,
         stdin: Bytes,
         bounds: Bounds,
-        place: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
     ) -> Result<Running> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = command.spawn().map_err(|error| {

@@ -28,7 +28,6 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 pub use body::{Body, Limits};
@@ -41,6 +40,7 @@ pub use url::{Authority, Credentials, Scheme, Url};
 pub(crate) use url::{decode_percent, encode_path};
 
 use crate::error::{Error, Result};
+use crate::places::{Place, Places};
 use body::Underway;
 use connect::Connector;
 use egress::Watch;
@@ -62,7 +62,8 @@ pub struct ClientOptions {
     pub named: Named,
     /// Certificates to trust besides those of the system.
     pub extra_roots: Vec<CertificateDer<'static>>,
-    /// Most requests under way at once; further ones wait.
+    /// Most requests under way at once; further ones wait. Authorities that are not named have three quarters of them, and
+    /// each of these half.
     pub max_concurrent: usize,
     /// Longest time for a TCP connection to be made.
     pub connect_timeout: Duration,
@@ -117,7 +118,7 @@ struct Shared {
     http: legacy::Client<HttpsConnector<Connector>, Outgoing>,
     named: Arc<Named>,
     connector: Connector,
-    places: Arc<Semaphore>,
+    places: Places,
     user_agent: HeaderValue,
     instance: String,
     observer: Arc<dyn Observe>,
@@ -142,7 +143,7 @@ impl Client {
                 http: pool().build(https),
                 named,
                 connector,
-                places: Arc::new(Semaphore::new(options.max_concurrent)),
+                places: Places::new(options.max_concurrent),
                 user_agent,
                 instance: options.instance,
                 observer: options.observer,
@@ -161,13 +162,13 @@ impl Client {
     pub async fn get(&self, request: Request<'_>) -> Result<Response> {
         let started = Instant::now();
         let deadline = started + request.limits.first_byte.min(request.limits.total);
-        let permit = self.place(deadline).await?;
+        let place = self.place(request.url, deadline).await?;
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             self.shared.named.check(url.authority()).map_err(|_| forbidden_host())?;
             let (head, watch) = self.hop(&url, request, deadline).await?;
             if !is_redirect(head.status()) {
-                return respond(head, request.limits, Underway { started, watch, permit });
+                return respond(head, request.limits, Underway { started, watch, place });
             }
             url = target(&url, &head)?;
         }
@@ -183,7 +184,7 @@ impl Client {
     pub async fn put(&self, request: Request<'_>, file: File) -> Result<Response> {
         let started = Instant::now();
         let deadline = started + request.limits.first_byte.min(request.limits.total);
-        let permit = self.place(deadline).await?;
+        let place = self.place(request.url, deadline).await?;
         self.shared.named.check(request.url.authority()).map_err(|_| forbidden_host())?;
         let body = Outgoing::file(file).map_err(|_| Error::unavailable("the file cannot be read"))?;
         let mut message = self.message(request.url, request.credentials)?;
@@ -192,15 +193,14 @@ impl Client {
         *message.body_mut() = body;
         let (head, watch) =
             self.send(request.url, (message, request.purpose), deadline).await.map_err(|(error, _)| error)?;
-        respond(head, request.limits, Underway { started, watch, permit })
+        respond(head, request.limits, Underway { started, watch, place })
     }
 
     /// A place among the requests under way.
-    async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit> {
-        let permit = timeout_at(deadline, self.shared.places.clone().acquire_owned()).await;
-        permit
-            .map_err(|_| Error::unavailable("too many upstream requests are under way"))?
-            .map_err(|_| Error::unavailable("the client is shut down"))
+    async fn place(&self, url: &Url, deadline: Instant) -> Result<Place> {
+        let stranger = (!self.shared.named.contains(url.authority())).then(|| url.authority().host());
+        let place = timeout_at(deadline, self.shared.places.take(stranger)).await;
+        place.map_err(|_| Error::unavailable("too many upstream requests are under way"))
     }
 
     /// Sends one request and waits for the head of its answer.

@@ -65,6 +65,7 @@ mod git;
 mod info;
 mod licence;
 mod origin;
+mod places;
 mod policy;
 mod proxy;
 mod repo_name;

@@ -14,7 +14,15 @@ use crate::error::{Error, Result};
 /// Longest time that one flight may take, all its upstreams included.
 const MAX_FLIGHT: Duration = Duration::from_secs(15 * 60);
 
-type Landing<T> = watch::Receiver<Option<Result<T>>>;
+/// Most flights of others whose failure one request waits for.
+const MAX_FOREIGN: usize = 2;
+
+/// Where a flight's result comes, and on behalf of which request it was started.
+#[derive(Clone)]
+struct Landing<T> {
+    result: watch::Receiver<Option<Result<T>>>,
+    hops: Hops,
+}
 
 /// The work under way, by key.
 ///
@@ -31,13 +39,24 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     }
 
     /// Joins the flight with this key, or starts `work` as one, and waits for its result.
+    ///
+    /// What failed on behalf of a request that came by another way may have failed because of that way, which anybody can
+    /// invent: then `work` is tried, too.
     pub(crate) async fn join<W>(self: &Arc<Self>, key: &str, work: impl FnOnce() -> W) -> Result<T>
     where
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let mut landing = self.board(key, work)?;
-        let landed = landing.wait_for(Option::is_some).await.ok().and_then(|result| result.clone());
-        landed.unwrap_or_else(|| Err(Error::unavailable("internal error while fetching")))
+        let (mut work, mut foreign) = (Some(work), 0);
+        loop {
+            let mut landing = self.board(key, &mut work)?;
+            let landed =
+                landing.result.wait_for(Option::is_some).await.ok().and_then(|result| result.clone());
+            let landed = landed.unwrap_or_else(|| Err(Error::unavailable("internal error while fetching")));
+            if landed.is_ok() || landing.hops == Hops::current() || foreign == MAX_FOREIGN {
+                return landed;
+            }
+            foreign += 1;
+        }
     }
 
     /// Starts `work` as a flight unless there is one with this key; nobody waits here. At the limit nothing happens.
@@ -45,7 +64,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     where
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let _ = self.board(key, work);
+        let _ = self.board(key, &mut Some(work));
     }
 
     /// How many are under way.
@@ -53,7 +72,8 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    fn board<W>(self: &Arc<Self>, key: &str, work: impl FnOnce() -> W) -> Result<Landing<T>>
+    /// Takes `work` only if there is no flight with this key.
+    fn board<W>(self: &Arc<Self>, key: &str, work: &mut Option<impl FnOnce() -> W>) -> Result<Landing<T>>
     where
         W: Future<Output = Result<T>> + Send + 'static,
     {
@@ -64,7 +84,9 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         if under_way.len() >= self.most {
             return Err(Error::unavailable("too many fetches are under way, try again"));
         }
-        let (sender, landing) = watch::channel(None);
+        let work = work.take().ok_or_else(|| Error::unavailable("internal error while fetching"))?;
+        let (sender, result) = watch::channel(None);
+        let landing = Landing { result, hops: Hops::current() };
         under_way.insert(key.to_owned(), landing.clone());
         let departure = Departure { flights: self.clone(), key: key.to_owned() };
         let work = Hops::current().scope(work());
@@ -124,6 +146,28 @@ mod tests {
         assert_eq!(flights.len(), 0);
         assert_eq!(ask().await, Ok(7));
         assert_eq!(runs.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn an_invented_way_spoils_the_result_for_nobody_else() {
+        let flights = Flights::new(10);
+        let mut headers = http::HeaderMap::new();
+        headers.insert(crate::HOP_HEADER, http::HeaderValue::from_static("invented"));
+        let spoiled = || async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Err(Error::unavailable("upstream leads back to this server"))
+        };
+        let spoiler = Hops::read(&headers).scope({
+            let flights = Arc::clone(&flights);
+            async move { flights.join("key", spoiled).await }
+        });
+        let spoiler = tokio::spawn(spoiler);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(flights.join("key", || async { Ok(7) }).await, Ok(7));
+        assert!(spoiler.await.unwrap().is_err());
+        // Who came the same way shares the failure.
+        let (one, two) = tokio::join!(flights.join("key", spoiled), flights.join("key", || async { Ok(8) }));
+        assert!(one.is_err() && two.is_err());
     }
 
     #[tokio::test]

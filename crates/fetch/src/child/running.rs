@@ -8,12 +8,12 @@ use bytes::{Bytes, BytesMut};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 
 use super::Bounds;
 use crate::error::{Error, Result};
+use crate::places::Place;
 
 /// Most of what it says on stderr that is kept, in bytes.
 const MAX_STDERR: usize = 8 << 10;
@@ -33,7 +33,7 @@ pub(crate) struct Running {
     /// Bytes that it may still print.
     left: u64,
     max_stdout: u64,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 /// How it ended.
@@ -49,7 +49,7 @@ impl Running {
         mut child: Child,
         stdin: Bytes,
         bounds: Bounds,
-        place: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
     ) -> Result<Self> {
         let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
         let lost = || Error::unavailable(format!("{name} cannot be started"));

@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::egress::Watch;
 use crate::error::{Error, Result};
+use crate::places::Place;
 
 /// What one request may cost.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,7 @@ pub(super) struct Underway {
     pub(super) watch: Watch,
     /// Its place among the concurrent requests, given back when this is dropped.
     #[expect(dead_code, reason = "held for its drop")]
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: Place,
 }
 
 impl Body {

@@ -4,22 +4,26 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
 use super::address::{is_allowed_when_named, is_global_unicast};
 use super::url::{Authority, Scheme, Url};
 use crate::error::{Error, ErrorKind};
+use crate::places::Places;
 
 /// Longest wait for a name to resolve.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Most names that are being resolved at once.
+const MAX_RESOLVING: usize = 64;
 
 /// Most addresses of one host that are tried.
 const MAX_ADDRESSES: usize = 8;
@@ -55,7 +59,7 @@ impl Named {
     async fn addresses(&self, authority: &Authority) -> Result<Vec<SocketAddr>, ConnectError> {
         let addresses = match self.0.get(authority) {
             Some(Some(address)) => vec![*address],
-            _ => resolve(authority.host(), authority.port()).await?,
+            _ => resolve(authority.host(), authority.port(), self.contains(authority)).await?,
         };
         all_allowed(addresses, self.contains(authority))
     }
@@ -80,7 +84,7 @@ impl Named {
 /// # Errors
 /// The name does not resolve, or to where nobody must go.
 pub(crate) async fn vet_named_host(host: &str, port: u16) -> Result<Vec<IpAddr>, Error> {
-    let addresses = resolve(host, port).await.and_then(|addresses| all_allowed(addresses, true));
+    let addresses = resolve(host, port, true).await.and_then(|addresses| all_allowed(addresses, true));
     let addresses = addresses.map_err(|reason| reason.explain())?;
     Ok(addresses.iter().take(MAX_ADDRESSES).map(SocketAddr::ip).collect())
 }
@@ -166,13 +170,26 @@ fn all_allowed(addresses: Vec<SocketAddr>, named: bool) -> Result<Vec<SocketAddr
     if allowed { Ok(addresses) } else { Err(ConnectError::Refused) }
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+/// The threads that wait for names to resolve: the system cannot be told to stop waiting, and the pool that they are taken
+/// from is there for files, too.
+static RESOLVING: LazyLock<Places> = LazyLock::new(|| Places::new(MAX_RESOLVING));
+
+async fn resolve(host: &str, port: u16, named: bool) -> Result<Vec<SocketAddr>, ConnectError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let lookup = lookup_host((host, port));
-    let addresses = timeout(RESOLVE_TIMEOUT, lookup).await.map_err(|_| ConnectError::Timeout)?;
-    let mut addresses: Vec<_> = addresses.map_err(|_| ConnectError::Unresolved)?.collect();
+    let deadline = Instant::now() + RESOLVE_TIMEOUT;
+    let place = RESOLVING.take((!named).then_some(host));
+    let place = timeout_at(deadline, place).await.map_err(|_| ConnectError::Timeout)?;
+    let host = host.to_owned();
+    // A task of its own keeps the place for as long as the thread waits, also when nobody waits for it any more.
+    let lookup = tokio::spawn(async move {
+        let found = lookup_host((host.as_str(), port)).await.map(Vec::from_iter);
+        drop(place);
+        found
+    });
+    let found = timeout_at(deadline, lookup).await.map_err(|_| ConnectError::Timeout)?;
+    let mut addresses = found.ok().and_then(Result::ok).ok_or(ConnectError::Unresolved)?;
     addresses.dedup();
     if addresses.is_empty() { Err(ConnectError::Unresolved) } else { Ok(addresses) }
 }

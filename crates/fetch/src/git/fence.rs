@@ -2,17 +2,16 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::settings::{Access, environment};
 use crate::child::running::{Exit, Running};
 use crate::child::{Bounds, Limits, Program};
 use crate::error::{Error, Result};
+use crate::places::{Place, Places};
 
 /// The oldest git that can be fenced: the first that connects where it is told (`http.curloptResolve`).
 const OLDEST_GIT: (u32, u32) = (2, 37);
@@ -86,8 +85,8 @@ pub(super) struct Fence {
     program: GitProgram,
     /// A directory in which nothing is, so that nothing is found from there.
     idle: PathBuf,
-    network: Arc<Semaphore>,
-    local: Arc<Semaphore>,
+    network: Places,
+    local: Places,
 }
 
 /// One run of git.
@@ -132,14 +131,8 @@ impl Fence {
                  memory and processes; only its deadline and the bounds on its output hold"
             );
         }
-        let (network, local) = (program.limits.network, program.limits.local);
-        let fence = Self {
-            git,
-            program,
-            idle: idle.to_owned(),
-            network: Arc::new(Semaphore::new(network.min(Semaphore::MAX_PERMITS))),
-            local: Arc::new(Semaphore::new(local.min(Semaphore::MAX_PERMITS))),
-        };
+        let (network, local) = (Places::new(program.limits.network), Places::new(program.limits.local));
+        let fence = Self { git, program, idle: idle.to_owned(), network, local };
         fence.check_version().await?;
         Ok(fence)
     }
@@ -158,7 +151,7 @@ impl Fence {
     /// # Errors
     /// No place becomes free in time, or it cannot be started.
     pub(super) async fn start(&self, job: Job<'_>) -> Result<Running> {
-        let place = self.place(job.access.is_some()).await?;
+        let place = self.place(job.access).await?;
         let limits = self.limits();
         let mut command = self.git.command(&limits.of_process());
         command
@@ -183,13 +176,11 @@ impl Fence {
         self.start(job).await?.output().await
     }
 
-    async fn place(&self, network: bool) -> Result<OwnedSemaphorePermit> {
-        let places = if network { &self.network } else { &self.local };
-        let place = timeout(self.program.limits.deadline, places.clone().acquire_owned()).await;
-        place
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(|| Error::unavailable("too many repositories are being read, try again"))
+    async fn place(&self, access: Option<&Access>) -> Result<Place> {
+        let places = if access.is_some() { &self.network } else { &self.local };
+        let stranger = access.and_then(|access| access.stranger.as_deref());
+        let place = timeout(self.program.limits.deadline, places.take(stranger)).await;
+        place.map_err(|_| Error::unavailable("too many repositories are being read, try again"))
     }
 
     async fn check_version(&self) -> Result<()> {

@@ -171,16 +171,17 @@ impl GitAccess {
             Place::Http(authority) => {
                 let addresses = self.named.vet(authority).await?;
                 let settings = self.http_settings(remote, authority, &addresses);
-                Ok(Access { protocol: authority.scheme().as_str(), address, settings, ssh: None })
+                let stranger = (!self.named.contains(authority)).then(|| authority.host().to_owned());
+                Ok(Access { protocol: authority.scheme().as_str(), address, settings, ssh: None, stranger })
             }
             Place::Ssh { host, port } => {
                 let addresses = vet_named_host(host, *port).await?;
                 let command = self.login(remote).zip(addresses.first());
                 let command = command.and_then(|(login, ip)| ssh_command(login, *ip));
                 let ssh = command.ok_or_else(|| Error::unavailable("ssh is not set up properly"))?;
-                Ok(Access { protocol: "ssh", address, settings: Vec::new(), ssh: Some(ssh) })
+                Ok(Access { ssh: Some(ssh), ..Access::plain("ssh", address) })
             }
-            Place::Directory => Ok(Access { protocol: "file", address, settings: Vec::new(), ssh: None }),
+            Place::Directory => Ok(Access::plain("file", address)),
         }
     }
 

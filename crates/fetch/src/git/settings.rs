@@ -18,6 +18,15 @@ pub(super) struct Access {
     pub(super) settings: Vec<(String, String)>,
     /// The command line that makes an ssh connection.
     pub(super) ssh: Option<String>,
+    /// The host, if nobody named it.
+    pub(super) stranger: Option<String>,
+}
+
+impl Access {
+    /// Access that needs nothing but the address, to what the operator named.
+    pub(super) const fn plain(protocol: &'static str, address: String) -> Self {
+        Self { protocol, address, settings: Vec::new(), ssh: None, stranger: None }
+    }
 }
 
 impl fmt::Debug for Access {
@@ -172,6 +181,7 @@ mod tests {
             address: "https://a.example/r".to_owned(),
             settings: vec![("http.sslVerify".to_owned(), "false".to_owned())],
             ssh: None,
+            stranger: None,
         };
         let variables = environment(Some(&special));
         let last = SETTINGS.len() + IGNORED_FLAWS.len();
