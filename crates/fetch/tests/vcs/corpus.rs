@@ -84,9 +84,7 @@ async fn compare((ours, go): (&Arc<Ours>, &Go), rng: &mut Rng, name: &str, tally
         let versions: Vec<String> =
             versions.iter().flatten().map(|version| version.as_str().to_owned()).collect();
         if let Some(listed) = listed {
-            if listed != versions {
-                eprintln!("DIFF {module} {listed:?} {versions:?}");
-            } // "{module}\n{}", story.stream);
+            assert_eq!(listed, versions, "{module}\n{}", story.stream);
             tally.lists += 1;
         }
         let mut queries = queries(rng, &commits, &story, &place);
@@ -104,13 +102,15 @@ async fn compare((ours, go): (&Arc<Ours>, &Go), rng: &mut Rng, name: &str, tally
         questions.iter().zip(&infos).filter_map(|((place, _), info)| found(place, info)).collect();
     let made = at_once(versions.into_iter().map(|version| make(ours.clone(), version))).await;
     let made: BTreeMap<ModuleVersion, Made> = made.into_iter().collect();
+    let mut differences = Vec::new();
     for (((place, query), info), theirs) in questions.iter().zip(&infos).zip(&answers) {
         assert_eq!(theirs.path, place.module().as_str());
         let of_version = found(place, info).map(|version| &made[&version]);
         if let Err(difference) = judge(place, (info, of_version), theirs) {
-            eprintln!("DIFF {}@{query}: {difference}", place.module());
+            differences.push(format!("{}@{query}: {difference}", place.module()));
         }
     }
+    assert!(differences.is_empty(), "{}\n{}", story.stream, differences.join("\n"));
     tally.refused += infos.iter().filter(|info| info.is_err()).count();
     tally.versions += made.values().filter(|made| made.zip.is_ok()).count();
     tally.zips_refused += made.values().filter(|made| made.go_mod.is_ok() && made.zip.is_err()).count();
@@ -241,7 +241,7 @@ fn judge(
         (Err(error), _, Some(_)) => return Err(format!("ours {error}, theirs {}", theirs.version)),
         (Err(error), _, None) => {
             if error.kind() != ErrorKind::NotFound {
-                eprintln!("KIND {error}");
+                return Err(format!("a fault: {error}"));
             }
             return same("error", error.text(), their_error);
         }
