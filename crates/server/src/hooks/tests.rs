@@ -11,12 +11,13 @@ use quipu_fetch::{
 use quipu_module::{ModulePath, ModuleVersion, Patterns, Query, Version};
 
 use super::*;
-use crate::policy::{Action, LogDecisions, Offering, Rule, Rulebook, Versions};
+use crate::policy::{Action, Cooldown, LogDecisions, Offering, Quarantine, Rule, Rulebook, Versions};
 use quipu_ledger::SystemClock;
 
 const SECRET: &str = "a secret of sixteen bytes and more";
 
-/// Has the versions it was told of, as `.info` and go.mod, made from the commit it was told of; notes what it is asked for.
+/// Has the versions it was told of, as `.info` and go.mod, made from the commit it was told of, the pre-releases among them
+/// not long ago; notes what it is asked for.
 #[derive(Default)]
 struct Tagged(Mutex<Vec<String>>, Mutex<String>, Mutex<Vec<String>>);
 
@@ -40,9 +41,10 @@ impl Upstream for Tagged {
     fn info<'a>(&'a self, path: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Fetched<Info>> {
         let version = ModuleVersion::parse(path.as_str(), query.as_str()).unwrap();
         let origin = Origin { hash: self.1.lock().unwrap().clone(), ..Origin::default() };
-        Box::pin(std::future::ready(
-            self.has(&version).and_then(|()| Info::new(version.version().clone(), None, Some(origin))),
-        ))
+        let made =
+            if version.version().is_prerelease() { "2999-01-01T00:00:00Z" } else { "2020-01-01T00:00:00Z" };
+        let info = Info::new(version.version().clone(), Some(made.to_owned()), Some(origin));
+        Box::pin(std::future::ready(self.has(&version).and(info)))
     }
 
     fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Fetched<Info>> {
@@ -253,6 +255,31 @@ async fn what_the_policy_does_not_offer_is_not_fetched() {
     let asked = site.upstream.2.lock().unwrap().clone();
     assert!(asked.contains(&"git.example/team/tool@v1.1.0".to_owned()), "{asked:?}");
     assert!(!asked.contains(&"git.example/team/tool@v1.0.0".to_owned()), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_quarantine_or_too_young_is_not_fetched() {
+    let version = |text: &str| text.parse::<ModuleVersion>().unwrap();
+    let cooldown = Some(Cooldown { days: 7, waivers: Vec::new() });
+    let rulebook = Rulebook { cooldown, ..Rulebook::default() };
+    let offering = Offering::new(rulebook, Arc::new(SystemClock::new()), Arc::new(LogDecisions));
+    let mut quarantine = Quarantine::default();
+    quarantine.add(version("public.example/m@v1.0.0"), "steals tokens", 0).unwrap();
+    offering.set_quarantine(quarantine);
+    let site = site_under(offering);
+    for (module, fetched) in [
+        ("public.example/m@v1.0.0", false),
+        ("public.example/m@v1.1.0", true),
+        ("public.example/m@v1.2.0-rc.1", false),
+        // What is private may be young.
+        ("git.example/m@v1.2.0-rc.1", true),
+    ] {
+        site.upstream.0.lock().unwrap().push(module.to_owned());
+        assert!(site.hooks.ahead.fetch(&version(module)));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let found = site.modules.open(&version(module), FileKind::GoMod).unwrap();
+        assert_eq!(found.is_some(), fetched, "{module}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
