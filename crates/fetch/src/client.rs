@@ -116,6 +116,8 @@ pub struct Client {
 
 struct Shared {
     http: legacy::Client<HttpsConnector<Connector>, Outgoing>,
+    /// For those that nobody named: there may be any number of them, so none of their connections is kept.
+    passing: legacy::Client<HttpsConnector<Connector>, Outgoing>,
     named: Arc<Named>,
     connector: Connector,
     places: Places,
@@ -140,7 +142,8 @@ impl Client {
         let https = tls::connector(connector.clone(), options.extra_roots)?;
         Ok(Self {
             shared: Arc::new(Shared {
-                http: pool().build(https),
+                http: pool().build(https.clone()),
+                passing: pool().pool_max_idle_per_host(0).build(https),
                 named,
                 connector,
                 places: Places::new(options.max_concurrent),
@@ -237,7 +240,9 @@ impl Client {
         deadline: Instant,
     ) -> std::result::Result<(HttpResponse<Incoming>, Watch), (Error, bool)> {
         let mut watch = Watch::start(self.shared.observer.clone(), url, purpose);
-        let answer = timeout_at(deadline, self.shared.http.request(message)).await;
+        let named = self.shared.named.contains(url.authority());
+        let http = if named { &self.shared.http } else { &self.shared.passing };
+        let answer = timeout_at(deadline, http.request(message)).await;
         let (error, broke) = match answer {
             Ok(Ok(head)) => {
                 watch.answered(head.status().as_u16());
