@@ -28,6 +28,12 @@ impl BaseUrl {
         &self.scheme
     }
 
+    /// Whether it holds a user name or a password.
+    #[must_use]
+    pub const fn has_user_info(&self) -> bool {
+        self.user_info.is_some()
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let context = |reason: String| format!("parse {}: {reason}", quote(mask_any_user_info(text)));
         parse(text).map_err(context)

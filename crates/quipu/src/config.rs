@@ -340,7 +340,7 @@ impl Config {
         let text = toml::to_string(&self.set).context("cannot be written as TOML")?;
         let mut section = String::new();
         let mut shown = String::new();
-        for line in text.lines() {
+        for line in mask_passwords(&text).lines() {
             if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                 section = format!("{name}.");
             }
@@ -458,6 +458,23 @@ fn go_environment() -> Go {
         govcs: var("GOVCS"),
         goinsecure: var("GOINSECURE"),
     }
+}
+
+/// The text with `xxxxx` for each password in a URL: what is shown is copied elsewhere.
+fn mask_passwords(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        masked.push_str("://");
+        let end = part.find(|c: char| c.is_whitespace() || "/\"',|".contains(c)).unwrap_or(part.len());
+        let (authority, rest) = part.split_at(end);
+        match authority.rsplit_once('@').and_then(|(login, host)| Some((login.split_once(':')?.0, host))) {
+            Some((user, host)) => masked.push_str(&format!("{user}:xxxxx@{host}")),
+            None => masked.push_str(authority),
+        }
+        masked.push_str(rest);
+    }
+    masked
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod id_token;
 mod import;
 mod keys;
 mod logging;
+mod logins;
 mod oidc;
 mod opening;
 mod output;

@@ -3,16 +3,15 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use quipu_fetch::{
-    Authority, Chain, Client, Command, CommandOptions, Credentials, Direct, DirectParts, Discovery,
-    DiscoveryRules, GitAccess, GitLimits, GitOptions, GitProgram, Named, Nowhere, Policy, Repositories,
-    RepositoryMap, Source, Sources, SshAccess, Upstream, Url, roots_as_pem,
+    Authority, Chain, Client, Command, CommandOptions, Direct, DirectParts, Discovery, DiscoveryRules,
+    GitAccess, GitLimits, GitOptions, GitProgram, Named, Nowhere, Policy, Repositories, RepositoryMap,
+    Source, Sources, SshAccess, Upstream, Url, roots_as_pem,
 };
 use quipu_module::{Govcs, ModulePath, Patterns, ProxyList};
 use rustls::pki_types::CertificateDer;
@@ -22,6 +21,7 @@ use tracing::warn;
 
 use crate::config::{Config, CredentialRule, Settings, SourceRule, patterns};
 use crate::keys::DataDir;
+use crate::logins::{self, EVERYTHING, pattern_of};
 use crate::upstream;
 
 const MIB: u64 = 1 << 20;
@@ -85,9 +85,10 @@ pub(crate) async fn modules(
     for rule in &config.set.sources {
         let (patterns, list) = read_rule(rule)?;
         let policy = Arc::new(Policy::within(patterns.clone()));
-        let chain = Chain::new(list.entries(), &outside.client, &policy, Some(&shared))
+        let proxies = logins::of_proxies(&config.set, Some(&rule.pattern), list.entries())?;
+        let chain = Chain::new(&proxies, &outside.client, &policy, Some(&shared))
             .map_err(|e| anyhow!("[[source]] {}: {e}", rule.pattern))?;
-        first.push((Owner::Rule(rule.from.clone()), patterns, Arc::new(chain)));
+        first.push((Owner::Rule(list.to_string()), patterns, Arc::new(chain)));
     }
     first.push((Owner::Private, upstream::no_proxy(&config.set)?, shared.clone()));
     let rest = Chain::new(&outside.proxies, &outside.client, &outside.policy, Some(&shared))
@@ -104,7 +105,7 @@ pub(crate) async fn modules(
 pub(crate) fn check(config: &Config) -> Result<()> {
     let set = &config.set;
     for rule in &set.sources {
-        read_rule(rule)?;
+        logins::of_proxies(set, Some(&rule.pattern), read_rule(rule)?.1.entries())?;
     }
     access(set, set.credentials.iter())?;
     git_limits(set)?;
@@ -128,7 +129,7 @@ async fn direct(config: &Config, data: &DataDir, outside: &upstream::Upstream) -
         insecure: insecure.clone(),
         private: upstream::private(set)?,
         govcs: govcs(set)?,
-        credentials: logins(set)?,
+        credentials: logins::of_hosts(set)?,
     };
     let discovery = Arc::new(Discovery::new(outside.client.clone(), rules));
     let command = command(config, data, &outside.client, &discovery)?;
@@ -298,21 +299,6 @@ fn roots_for_git(set: &Settings, data: &DataDir) -> Result<Option<PathBuf>> {
     Ok(Some(file))
 }
 
-/// What hosts are shown that are asked where a repository is.
-fn logins(set: &Settings) -> Result<Vec<(Patterns, Credentials)>> {
-    let with_secret = set.credentials.iter().filter_map(|rule| Some((rule, rule.secret_file.as_ref()?)));
-    let read = |(rule, file): (&CredentialRule, &PathBuf)| {
-        Ok((patterns("[[credential]] pattern", pattern_of(rule))?, login(rule, file)?))
-    };
-    with_secret.map(read).collect()
-}
-
-const EVERYTHING: &str = "*";
-
-fn pattern_of(rule: &CredentialRule) -> &str {
-    rule.pattern.as_deref().unwrap_or(EVERYTHING)
-}
-
 fn access<'a>(set: &Settings, rules: impl Iterator<Item = &'a CredentialRule>) -> Result<GitAccess> {
     let mut access = GitAccess { named: Named::default(), ..GitAccess::default() };
     for authority in hosts(set)? {
@@ -320,27 +306,12 @@ fn access<'a>(set: &Settings, rules: impl Iterator<Item = &'a CredentialRule>) -
     }
     for rule in rules {
         match (&rule.secret_file, &rule.ssh_key_file) {
-            (Some(secret), None) => access.credentials.push(login(rule, secret)?),
+            (Some(secret), None) => access.credentials.push(logins::login(rule, secret)?),
             (None, Some(key)) => access.ssh.push(ssh(rule, key)?),
             _ => bail!("[[credential]] for {}: needs either secret_file or ssh_key_file", rule.host),
         }
     }
     Ok(access)
-}
-
-fn login(rule: &CredentialRule, file: &Path) -> Result<Credentials> {
-    let secret = fs::read(file).with_context(|| format!("cannot read the secret {}", file.display()))?;
-    if fs::metadata(file)?.mode() & 0o077 != 0 {
-        warn!(file = %file.display(), "others on this machine can read this secret (chmod 0400)");
-    }
-    let user = rule.username.as_deref().unwrap_or("quipu");
-    let credentials = Credentials::login(&authority(&rule.host)?, user.as_bytes(), secret.trim_ascii());
-    credentials.ok_or_else(|| {
-        anyhow!(
-            "[[credential]] for {}: not printable, or it would cross the network in clear text",
-            rule.host
-        )
-    })
 }
 
 fn ssh(rule: &CredentialRule, key: &Path) -> Result<SshAccess> {
@@ -412,7 +383,7 @@ fn split(list: Option<&str>) -> impl Iterator<Item = &str> {
 }
 
 /// `[http://]host[:port]`.
-fn authority(host: &str) -> Result<Authority> {
+pub(crate) fn authority(host: &str) -> Result<Authority> {
     let url = if host.contains("://") { host.to_owned() } else { format!("https://{host}") };
     let url = Url::parse(&url).filter(|url| url.path_and_query() == "/");
     Ok(url.ok_or_else(|| anyhow!("{host}: not a host of the form [http://]host[:port]"))?.authority().clone())

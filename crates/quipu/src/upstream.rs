@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use quipu_fetch::{Authority, Base, Client, ClientOptions, Database, Egress, Named, Observe, Policy};
-use quipu_module::{Patterns, ProxyEntry, ProxyList, ProxyTarget, SumDatabase, SumDb};
+use quipu_module::{BaseUrl, Patterns, ProxyEntry, ProxyList, ProxyTarget, SumDatabase, SumDb};
 use quipu_server::Reached;
 use quipu_verify as verify;
 use tracing::{debug, info, warn};
 
 use crate::config::{Config, Go, Settings, patterns};
 use crate::keys::DataDir;
-use crate::sources;
+use crate::{logins, sources};
 
 /// What leads outside.
 pub(crate) struct Upstream {
@@ -41,7 +41,7 @@ impl Upstream {
     pub(crate) fn new(config: &Config, myself: &Myself<'_>) -> Result<Self> {
         config.check_patterns()?;
         let go = &config.set.go;
-        let proxies = proxies(go, myself)?;
+        let proxies = logins::of_proxies(&config.set, None, &proxies(go, myself)?)?;
         let database = database(go, myself)?;
         let others = others(config)?;
         let mut named = named(&proxies, database.iter().chain(&others))?;
@@ -68,10 +68,10 @@ impl Upstream {
     /// The key or the URL is malformed, or the state cannot be used.
     pub(crate) fn verifier(&self, database: &SumDatabase, data: &DataDir) -> Result<verify::Client> {
         let name = database.name();
-        let url = database.url().map(ToString::to_string);
-        let reached =
-            Database::new(name, url.as_deref(), &self.proxies, &self.client, Arc::clone(&self.policy))
-                .map_err(|e| anyhow!("checksum database {name}: {e}"))?;
+        // Not as it prints: then its password would be masked.
+        let url = database.url().map(BaseUrl::as_str);
+        let reached = Database::new(name, url, &self.proxies, &self.client, Arc::clone(&self.policy))
+            .map_err(|e| anyhow!("checksum database {name}: {e}"))?;
         let key = database.key().parse().with_context(|| format!("the key of database {name}"))?;
         let dir = data.sumdb(name);
         let state = verify::DirState::open(&dir).with_context(|| format!("cannot use {}", dir.display()))?;

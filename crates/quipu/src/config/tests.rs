@@ -105,3 +105,21 @@ fn the_guard_lies_beside_the_data() {
     let config = Config::resolve(given, None).unwrap();
     assert_eq!(config.guard(), Path::new("/srv/quipu/data.guard"));
 }
+
+#[test]
+fn passwords_in_urls_are_not_shown() {
+    for (text, shown) in [
+        (
+            "GOPROXY = \"https://me:s%40c@a.example/go,https://b.example|direct\"",
+            "GOPROXY = \"https://me:xxxxx@a.example/go,https://b.example|direct\"",
+        ),
+        ("'sum+1+A http://:p@h:1'", "'sum+1+A http://:xxxxx@h:1'"),
+        ("https://user@a.example:8080/x:y@z", "https://user@a.example:8080/x:y@z"),
+        ("no URL", "no URL"),
+    ] {
+        assert_eq!(mask_passwords(text), shown);
+    }
+    let mut config = Config::resolve(Settings::default(), None).unwrap();
+    config.set.go.goproxy = Some("https://me:secret@a.example".to_owned());
+    assert!(!config.show().unwrap().contains("secret"));
+}
