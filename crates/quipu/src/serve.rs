@@ -93,7 +93,7 @@ async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door)
     tell(exports(&url, &verifier))?;
     info!(listen = %listener.local_addr()?, records = ledger.head().size(), data = %data.path().display(), "serving");
     let options = ListenOptions {
-        max_connections: descriptors::connections(config.set.limits.connections.unwrap_or(10_000)),
+        max_connections: descriptors::connections(config.set.limits.connections),
         drain: Duration::from_secs(config.set.limits.drain_seconds.unwrap_or(30)),
         tls: tls.as_ref().map(Identity::server_config).transpose()?,
         ..ListenOptions::default()
