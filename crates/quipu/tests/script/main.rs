@@ -136,5 +136,6 @@ stories! {
     warm
     webhook
     who
+    workspace
     wrong_zip
 }
