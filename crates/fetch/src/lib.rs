@@ -2,9 +2,12 @@
 //!
 //! [`Upstream`] is the one trait: five questions about modules. [`Proxy`] answers them from another GOPROXY (over HTTP or
 //! from a directory), [`Chain`] from a list of places by the rules of `go help goproxy`, and [`Cache`] from a file tree
-//! that it fills from any of these. [`Command`] has an installed `go` read repositories that nothing else here can. What enters the tree is first shown to an [`Admit`], which knows what the hashes must
-//! be. [`Discovery`] asks the host of a path where its repository is. [`Database`] finds a checksum database the way the `go` command does. All that leaves this machine goes through
-//! one [`Client`], and nothing that matches the private patterns of the [`Policy`] leaves at all.
+//! that it fills from any of these. What enters the tree is first shown to an [`Admit`], which knows what the hashes must be.
+//!
+//! [`Direct`] makes modules of their repositories: [`Discovery`] asks the host of a path where its repository is,
+//! [`Repositories`] read those of git, and [`Command`] has an installed `go` read the others. [`Sources`] sends each path to the
+//! one place that it belongs to. [`Database`] finds a checksum database the way the `go` command does. All that leaves this
+//! machine goes through one [`Client`], and nothing that matches the private patterns of the [`Policy`] leaves at all.
 //!
 //! # The tree
 //!
