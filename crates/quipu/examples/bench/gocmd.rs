@@ -50,7 +50,7 @@ pub(crate) fn measure(args: &Args, report: &mut Report) {
         let through = download(&dir, &quipu.url(), Sums::Of(vkey.trim()));
         cold.push((through.as_secs_f64(), straight.as_secs_f64()));
     }
-    add(report, "go mod download, cold : straight", &cold, Goal::Most(1.3, 1.1));
+    add(report, "go mod download, cold : straight", &cold, Goal::Most(1.1, 1.1));
     let quipu = Running::quipu(&args.program, &data, "off", "off");
     let nginx = Running::nginx(&dir, &data.join("modules"));
     let mut warm = Vec::new();
