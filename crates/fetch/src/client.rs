@@ -201,7 +201,7 @@ impl Client {
 
     /// A place among the requests under way.
     async fn place(&self, url: &Url, deadline: Instant) -> Result<Place> {
-        let stranger = (!self.shared.named.contains(url.authority())).then(|| url.authority().host());
+        let stranger = self.shared.named.stranger(url.authority());
         let place = timeout_at(deadline, self.shared.places.take(stranger)).await;
         place.map_err(|_| Error::unavailable("too many upstream requests are under way"))
     }
@@ -240,8 +240,8 @@ impl Client {
         deadline: Instant,
     ) -> std::result::Result<(HttpResponse<Incoming>, Watch), (Error, bool)> {
         let mut watch = Watch::start(self.shared.observer.clone(), url, purpose);
-        let named = self.shared.named.contains(url.authority());
-        let http = if named { &self.shared.http } else { &self.shared.passing };
+        let stranger = self.shared.named.stranger(url.authority()).is_some();
+        let http = if stranger { &self.shared.passing } else { &self.shared.http };
         let answer = timeout_at(deadline, http.request(message)).await;
         let (error, broke) = match answer {
             Ok(Ok(head)) => {

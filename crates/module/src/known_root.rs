@@ -20,6 +20,12 @@ pub struct KnownRoot {
 }
 
 impl KnownRoot {
+    /// Whether repositories at this host, in lower case, are known from their paths alone.
+    #[must_use]
+    pub fn is_at(host: &str) -> bool {
+        HOSTS.iter().any(|known| known.prefix.split('/').next() == Some(host))
+    }
+
     /// The repository of `path`, or `None` if its host has to be asked.
     ///
     /// # Errors
@@ -125,4 +131,19 @@ fn is_lower_git(element: &str) -> bool {
 
 fn is_alphanumeric(element: &str) -> bool {
     element.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_known_whole() {
+        for host in ["github.com", "bitbucket.org", "hub.jazz.net", "chiselapp.com"] {
+            assert!(KnownRoot::is_at(host), "{host}");
+        }
+        for host in ["", "git", "x.github.com", "github.com.evil.example", "hub.jazz.net/git", "gopkg.in"] {
+            assert!(!KnownRoot::is_at(host), "{host}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use quipu_module::KnownRoot;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
@@ -49,6 +50,12 @@ impl Named {
         self.0.contains_key(authority)
     }
 
+    /// The host, if nobody named it: neither the operator nor the go command, which knows some by heart.
+    pub(crate) fn stranger<'a>(&self, authority: &'a Authority) -> Option<&'a str> {
+        let host = authority.host();
+        (!self.contains(authority) && !KnownRoot::is_at(host)).then_some(host)
+    }
+
     /// Refuses what is wrong with `authority` whatever its name resolves to.
     pub(super) fn check(&self, authority: &Authority) -> Result<(), ConnectError> {
         let usual = authority.scheme() == Scheme::Https && authority.port() == 443;
@@ -59,7 +66,7 @@ impl Named {
     async fn addresses(&self, authority: &Authority) -> Result<Vec<SocketAddr>, ConnectError> {
         let addresses = match self.0.get(authority) {
             Some(Some(address)) => vec![*address],
-            _ => resolve(authority.host(), authority.port(), self.contains(authority)).await?,
+            _ => resolve(authority.host(), authority.port(), self.stranger(authority)).await?,
         };
         all_allowed(addresses, self.contains(authority))
     }
@@ -84,7 +91,7 @@ impl Named {
 /// # Errors
 /// The name does not resolve, or to where nobody must go.
 pub(crate) async fn vet_named_host(host: &str, port: u16) -> Result<Vec<IpAddr>, Error> {
-    let addresses = resolve(host, port, true).await.and_then(|addresses| all_allowed(addresses, true));
+    let addresses = resolve(host, port, None).await.and_then(|addresses| all_allowed(addresses, true));
     let addresses = addresses.map_err(|reason| reason.explain())?;
     Ok(addresses.iter().take(MAX_ADDRESSES).map(SocketAddr::ip).collect())
 }
@@ -174,12 +181,12 @@ fn all_allowed(addresses: Vec<SocketAddr>, named: bool) -> Result<Vec<SocketAddr
 /// from is there for files, too.
 static RESOLVING: LazyLock<Places> = LazyLock::new(|| Places::new(MAX_RESOLVING));
 
-async fn resolve(host: &str, port: u16, named: bool) -> Result<Vec<SocketAddr>, ConnectError> {
+async fn resolve(host: &str, port: u16, stranger: Option<&str>) -> Result<Vec<SocketAddr>, ConnectError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
     let deadline = Instant::now() + RESOLVE_TIMEOUT;
-    let place = RESOLVING.take((!named).then_some(host));
+    let place = RESOLVING.take(stranger);
     let place = timeout_at(deadline, place).await.map_err(|_| ConnectError::Timeout)?;
     let host = host.to_owned();
     // A task of its own keeps the place for as long as the thread waits, also when nobody waits for it any more.
@@ -205,4 +212,25 @@ async fn first_connection(addresses: &[SocketAddr]) -> Result<TcpStream, Connect
         }
     }
     Err(ConnectError::Unreachable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_those_whom_nobody_named() {
+        let authority = |url: &str| Url::parse(url).unwrap().authority().clone();
+        let mut named = Named::default();
+        named.insert(authority("https://git.corp.example"));
+        for (url, stranger) in [
+            ("https://git.corp.example", None),
+            ("https://git.corp.example:8443", Some("git.corp.example")),
+            ("http://git.corp.example", Some("git.corp.example")),
+            ("https://github.com", None),
+            ("https://github.com.evil.example", Some("github.com.evil.example")),
+        ] {
+            assert_eq!(named.stranger(&authority(url)), stranger, "{url}");
+        }
+    }
 }

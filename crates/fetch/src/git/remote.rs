@@ -171,7 +171,7 @@ impl GitAccess {
             Place::Http(authority) => {
                 let addresses = self.named.vet(authority).await?;
                 let settings = self.http_settings(remote, authority, &addresses);
-                let stranger = (!self.named.contains(authority)).then(|| authority.host().to_owned());
+                let stranger = self.named.stranger(authority).map(str::to_owned);
                 Ok(Access { protocol: authority.scheme().as_str(), address, settings, ssh: None, stranger })
             }
             Place::Ssh { host, port } => {
