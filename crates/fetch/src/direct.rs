@@ -93,8 +93,9 @@ impl Direct {
     /// Where the module `path` is developed. Whether there is such a module is not known yet.
     ///
     /// # Errors
-    /// As [`Discovery::find`]; [`ErrorKind::NotFound`] for a path above the roots that the operator named; where several
-    /// of those match, what keeps their repositories from being read.
+    /// As [`Discovery::find`]; [`ErrorKind::Forbidden`] for a repository that the operator named too, where GOVCS excludes git;
+    /// [`ErrorKind::NotFound`] for a path above the roots that the operator named; where several of those match, what keeps their
+    /// repositories from being read.
     pub async fn whereabouts(&self, path: &ModulePath) -> Result<Whereabouts> {
         if let Some((root, url)) = self.named(path).await? {
             return Ok(Whereabouts { vcs: Vcs::Git, root, url, subdir: String::new(), is_named: true });
@@ -118,10 +119,14 @@ impl Direct {
     /// one leaves that open, and the next is asked; after every other fault nothing can be said.
     async fn named(&self, path: &ModulePath) -> Result<Option<(String, String)>> {
         let all = self.parts.map.find(path);
-        let Some(first) = all.first().filter(|_| all.len() > 1) else { return Ok(all.into_iter().next()) };
+        let Some(first) = all.first() else { return Ok(None) };
+        if all.len() == 1 {
+            self.parts.discovery.permit(path, Vcs::Git, &first.0)?;
+            return Ok(all.into_iter().next());
+        }
         let mut refusal = None;
         for (root, url) in &all {
-            match self.reach(path, url).await {
+            match self.reach_named(path, root, url).await {
                 Ok(()) => return Ok(Some((root.clone(), url.clone()))),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) if error.kind() == ErrorKind::Forbidden => refusal = refusal.or(Some(error)),
@@ -146,6 +151,11 @@ impl Direct {
             }
         }
         Err(failure.unwrap_or_else(|| Error::unavailable("no address of the repository answers")))
+    }
+
+    async fn reach_named(&self, path: &ModulePath, root: &str, url: &str) -> Result<()> {
+        self.parts.discovery.permit(path, Vcs::Git, root)?;
+        self.reach(path, url).await
     }
 
     async fn reach(&self, path: &ModulePath, url: &str) -> Result<()> {

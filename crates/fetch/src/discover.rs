@@ -73,9 +73,17 @@ impl Discovery {
             Some(known) => self.at_known(path, known)?,
             None => self.ask(path, &place).await.map_err(|error| unrecognized(path, &error))?,
         };
-        let checked = self.rules.govcs.check(found.vcs, &found.root, &self.rules.private);
-        checked.map_err(|error| unrecognized(path, &forbidden(&error)))?;
+        self.permit(path, found.vcs, &found.root)?;
         Ok(found)
+    }
+
+    /// Whether GOVCS lets this kind of version control be used for the repository at `root`, in which `path` is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Forbidden`] if it does not.
+    pub fn permit(&self, path: &ModulePath, vcs: Vcs, root: &str) -> Result<()> {
+        let checked = self.rules.govcs.check(vcs, root, &self.rules.private);
+        checked.map_err(|error| unrecognized(path, &forbidden(&error)))
     }
 
     /// Asks anew the next time, whatever was remembered about `path`.
