@@ -501,5 +501,7 @@ mod tests {
         }
         let proxied = settings("[go]\nGOPRIVATE = \"a.example\"\nGONOPROXY = \"none\"");
         assert!(!upstream::no_proxy(&proxied).unwrap().matches("a.example/x"));
+        let unset = settings("[go]\nGOPRIVATE = \"a.example\"\nGONOPROXY = \"\"");
+        assert!(upstream::no_proxy(&unset).unwrap().matches("a.example/x"));
     }
 }

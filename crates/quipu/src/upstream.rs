@@ -234,8 +234,9 @@ fn private_sources(set: &Settings) -> impl Iterator<Item = &str> {
     set.sources.iter().filter(|rule| !rule.public).map(|rule| rule.pattern.as_str())
 }
 
+/// An empty list is one that is not set, as for the go command: it must not open what is private.
 fn listed(set: &Settings, list: Option<&String>) -> Result<Patterns> {
-    let list = list.or(set.go.goprivate.as_ref()).map(String::as_str);
+    let list = list.filter(|list| !list.is_empty()).or(set.go.goprivate.as_ref()).map(String::as_str);
     Ok(Patterns::parse(&list.into_iter().chain(private_sources(set)).collect::<Vec<_>>().join(","))?)
 }
 
