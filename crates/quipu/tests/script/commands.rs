@@ -105,6 +105,13 @@ impl Story {
                 let forge = match tls {
                     [] => Forge::start(&self.path("forge")),
                     ["tls"] => Forge::start_tls(&self.path("forge"), &self.path("forge.ca"))?,
+                    ["at", address] => match Forge::start_at(&self.path("forge"), address) {
+                        Ok(forge) => forge,
+                        Err(error) => {
+                            self.skipped = Some(format!("cannot listen at {address} here: {error}"));
+                            return Ok(true);
+                        }
+                    },
                     _ => return Err("not a way to start a forge".to_owned()),
                 };
                 self.vars.insert("FORGE".to_owned(), forge.url.clone());
@@ -197,6 +204,8 @@ impl Story {
                 self.server.take().ok_or("no server runs")?.kill();
                 Ok(true)
             }
+            ["behind"] => self.put_behind(),
+            ["stop", "behind"] => self.behind.take().ok_or("no server runs behind")?.stop(),
             ["env", pair] => set(&mut self.server_env, pair),
             _ => Err(format!("no such command: quipu {}", args.join(" "))),
         }

@@ -1,8 +1,9 @@
-//! A forge: a web server with `git http-backend` behind it, and pages that say where the repositories of modules are.
+//! A forge: a web server with `git http-backend` behind it, and plain files, such as pages that say where the repositories
+//! of modules are.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,9 +41,14 @@ struct Request {
 }
 
 impl Forge {
-    /// Serves the bare repositories below `root` on a port of its own.
+    /// Serves what lies below `root`, bare repositories and plain files, on a port of its own.
     pub(crate) fn start(root: &Path) -> Self {
-        Self::listen("http", root, serve)
+        Self::listen(free(), "http", root, serve)
+    }
+
+    /// The same at this address, where a port below 1024 is for those who may.
+    pub(crate) fn start_at(root: &Path, address: &str) -> io::Result<Self> {
+        TcpListener::bind(address).map(|listener| Self::listen(listener, "http", root, serve))
     }
 
     /// The same over TLS, with a certificate of an authority that is made for it and written to `ca`.
@@ -50,7 +56,7 @@ impl Forge {
         let (authority, config) = authority().map_err(|error| error.to_string())?;
         fs::write(ca, authority).map_err(|error| error.to_string())?;
         let config = Arc::new(config);
-        Ok(Self::listen("https", root, move |state, stream| {
+        Ok(Self::listen(free(), "https", root, move |state, stream| {
             let Ok(connection) = ServerConnection::new(Arc::clone(&config)) else { return };
             let mut stream = StreamOwned::new(connection, stream);
             serve(state, &mut stream);
@@ -59,8 +65,12 @@ impl Forge {
         }))
     }
 
-    fn listen(scheme: &str, root: &Path, serve: impl Fn(&State, TcpStream) + Clone + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    fn listen(
+        listener: TcpListener,
+        scheme: &str,
+        root: &Path,
+        serve: impl Fn(&State, TcpStream) + Clone + Send + 'static,
+    ) -> Self {
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
             root: root.to_owned(),
@@ -88,7 +98,7 @@ impl Forge {
         self.state.locked.lock().unwrap().insert(format!("/{repository}"), userinfo.to_owned());
     }
 
-    /// What was asked for so far: method and target, in order.
+    /// What was asked for so far, in order: method and target, and ` want` where commits were to be sent.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.state.asked.lock().unwrap().clone()
     }
@@ -98,10 +108,16 @@ impl Forge {
     }
 }
 
+/// A port that nobody else has.
+fn free() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
 /// One request a connection is enough.
 fn serve(state: &State, mut stream: impl Read + Write) {
     let Some(request) = read(&mut stream) else { return };
-    state.asked.lock().unwrap().push(format!("{} {}", request.method, request.target));
+    let wants = if request.body.windows(5).any(|five| five == b"want ") { " want" } else { "" };
+    state.asked.lock().unwrap().push(format!("{} {}{wants}", request.method, request.target));
     let (status, headers, body) = answer(state, &request);
     let head =
         format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
@@ -153,8 +169,36 @@ fn answer(state: &State, request: &Request) -> (String, String, Vec<u8>) {
             return login();
         }
     }
+    if let Some(file) = plain_file(state, path) {
+        return ("200 OK".to_owned(), String::new(), file);
+    }
     let answer = backend(state, request);
     if *state.hides.lock().unwrap() && answer.0.starts_with("404") { login() } else { answer }
+}
+
+/// What lies at a path that leads into no repository.
+fn plain_file(state: &State, path: &str) -> Option<Vec<u8>> {
+    let path = String::from_utf8(decode_percent(path)).ok()?;
+    let within = path.split('/').filter(|element| !element.is_empty());
+    let plain = within.clone().all(|element| element != ".." && !element.ends_with(".git"));
+    plain.then(|| fs::read(state.root.join(within.collect::<PathBuf>())).ok())?
+}
+
+/// Without percent-encoding; what only looks like it stays.
+pub(crate) fn decode_percent(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes().iter();
+    while let Some(&byte) = rest.next() {
+        let code = rest.as_slice().get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| byte == b'%') {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest.by_ref().take(2).for_each(drop);
+            }
+            None => bytes.push(byte),
+        }
+    }
+    bytes
 }
 
 fn login() -> (String, String, Vec<u8>) {

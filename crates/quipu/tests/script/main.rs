@@ -54,7 +54,7 @@ fn scripts() -> PathBuf {
 #[test]
 fn a_leak_is_noticed() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let story = "upstream start\nquipu env GOPRIVATE=corp.test\nenv GOPROXY=$UPSTREAM\nenv GOSUMDB=off\n\
+    let story = "upstream start\nquipu env GOPRIVATE=corp.test\nquipu start\nenv GOPROXY=$UPSTREAM\nenv GOSUMDB=off\n\
                  go mod download corp.test/secret@v1.0.0\nupstream forget\n-- go.mod --\nmodule main.test\n";
     std::fs::write(file.path(), story).unwrap();
     let why = story::play(file.path()).unwrap_err();

@@ -34,7 +34,7 @@ pub(crate) fn command(program: &str, env: &BTreeMap<String, String>) -> Command 
 }
 
 /// The programs under test lie side by side.
-fn find(program: &str) -> PathBuf {
+pub(crate) fn find(program: &str) -> PathBuf {
     let quipu = Path::new(env!("CARGO_BIN_EXE_quipu"));
     match program {
         "quipu" => quipu.to_owned(),

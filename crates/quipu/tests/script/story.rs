@@ -14,8 +14,8 @@ use crate::forge::Forge;
 use crate::goproxy::Goproxy;
 use crate::http::Answer;
 use crate::issuer::Issuer;
-use crate::privacy;
-use crate::program::{Ended, Server, command, run};
+use crate::privacy::{Names, Told};
+use crate::program::{Ended, Server, command, find, run};
 use crate::sshd::Sshd;
 use crate::upstream::Upstream;
 
@@ -34,8 +34,10 @@ pub(crate) struct Story {
     pub(crate) issuer: Option<Issuer>,
     pub(crate) goproxy: Option<Goproxy>,
     pub(crate) server: Option<Server>,
-    /// The configuration that the server was last started with.
-    config: Option<toml::Table>,
+    /// Another one, started before and left running.
+    pub(crate) behind: Option<Server>,
+    /// What the servers were told to keep from others, in the order in which they were started.
+    secrets: Vec<Names>,
     pub(crate) last: Ended,
     pub(crate) answer: Answer,
     /// Set once the story cannot go on here, with the reason.
@@ -96,7 +98,11 @@ impl Story {
             ("QUIPU_LOG_RESERVE_MIB", "1"),
             ("GOPROXY", "off"),
         ]);
-        let vars = own(&[("WORK", &work.display().to_string()), ("MODCACHE", &below("modcache"))]);
+        let vars = own(&[
+            ("WORK", &work.display().to_string()),
+            ("MODCACHE", &below("modcache")),
+            ("QUIPU", &find("quipu").display().to_string()),
+        ]);
         Self {
             home,
             work,
@@ -109,7 +115,8 @@ impl Story {
             issuer: None,
             goproxy: None,
             server: None,
-            config: None,
+            behind: None,
+            secrets: Vec::new(),
             last: Ended::default(),
             answer: Answer::default(),
             skipped: None,
@@ -122,13 +129,26 @@ impl Story {
         if leaks.is_empty() { Ok(()) } else { Err(format!("private names left:\n{}", leaks.join("\n"))) }
     }
 
-    /// Tells the upstream which names it must not hear from now on, by what `go` and the server were told.
-    fn keep_private(&self) {
+    /// Tells the upstream which names it must not hear from now on, by what the servers, `go` and a program with these
+    /// arguments were told.
+    fn keep_private(&self, args: &[&str]) {
         if let Some(upstream) = &self.upstream {
-            let names =
-                [privacy::names(&self.go_env, None), privacy::names(&self.server_env, self.config.as_ref())];
-            upstream.keep_from(names.concat());
+            // What is wrong with a file is for who reads it to say.
+            let config = self.config_of(args).ok().flatten();
+            let here = self.told(args, &self.go_env, config.as_ref());
+            upstream.keep_from(Names::all(self.secrets.iter().chain([&here])));
         }
+    }
+
+    fn told(&self, args: &[&str], env: &BTreeMap<String, String>, config: Option<&toml::Table>) -> Names {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Told { args: &args, env, config }.names()
+    }
+
+    /// The configuration that the arguments name.
+    fn config_of(&self, args: &[&str]) -> Result<Option<toml::Table>, String> {
+        let file = args.iter().position(|arg| *arg == "--config").and_then(|at| args.get(at + 1));
+        file.map(|file| self.text(file)?.parse().map_err(|e| format!("{file}: {e}"))).transpose()
     }
 
     fn line(&mut self, line: &str) -> Result<(), String> {
@@ -139,7 +159,7 @@ impl Story {
         };
         let Some((name, args)) = words.split_first() else { return Ok(()) };
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        self.keep_private();
+        self.keep_private(&[]);
         let held = self.command(name, &args)?;
         if held != turned { Ok(()) } else { Err("did not come out so".to_owned()) }
     }
@@ -210,6 +230,9 @@ impl Story {
 
     /// Runs a program in the story's place with the go command's environment; whether it succeeded.
     pub(crate) fn exec(&mut self, program: &str, args: &[&str]) -> Result<bool, String> {
+        if program == "quipu" {
+            self.keep_private(args);
+        }
         let mut command = command(program, &self.go_env);
         command.args(args).current_dir(&self.work);
         self.last = run(command, self.home.path())?;
@@ -221,10 +244,11 @@ impl Story {
         if self.server.is_some() {
             return Err("a server runs already".to_owned());
         }
-        let file = args.iter().position(|arg| *arg == "--config").and_then(|at| args.get(at + 1));
-        self.config =
-            file.map(|file| self.text(file)?.parse().map_err(|e| format!("{file}: {e}"))).transpose()?;
-        self.keep_private();
+        let config = self.config_of(args)?;
+        // What was started before is over, or runs behind this one.
+        self.secrets.truncate(usize::from(self.behind.is_some()));
+        self.secrets.push(self.told(args, &self.server_env, config.as_ref()));
+        self.keep_private(&[]);
         let mut command = command("quipu", &self.server_env);
         command.arg("serve").args(args).current_dir(&self.work);
         if !args.contains(&"--listen") {
@@ -253,6 +277,21 @@ impl Story {
                 Ok(false)
             }
         }
+    }
+
+    /// Leaves the server running, and makes room for another one in front of it.
+    pub(crate) fn put_behind(&mut self) -> Result<bool, String> {
+        if self.behind.is_some() {
+            return Err("a server runs behind already".to_owned());
+        }
+        let server = self.server.take().ok_or("no server runs")?;
+        for (name, value) in
+            [("BEHIND", &server.url), ("BEHIND_KEY", &server.key), ("BEHIND_ADDR", &server.addr().to_owned())]
+        {
+            self.vars.insert(name.to_owned(), value.clone());
+        }
+        self.behind = Some(server);
+        Ok(true)
     }
 
     /// What helps to understand a failure.

@@ -11,7 +11,7 @@ use quipu_module::ModuleVersion;
 
 use crate::database::{Database, NAME};
 use crate::modules::{self, Module};
-use crate::privacy::leaked;
+use crate::privacy::Names;
 
 /// What goes wrong at a path.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ struct State {
     away: Mutex<bool>,
     asked: Mutex<Vec<String>>,
     /// The names that it must not hear, and the requests in which it did.
-    private: Mutex<Vec<String>>,
+    private: Mutex<Names>,
     leaks: Mutex<Vec<String>>,
 }
 
@@ -168,7 +168,7 @@ impl Upstream {
     }
 
     /// From now on it must hear none of these names.
-    pub(crate) fn keep_from(&self, names: Vec<String>) {
+    pub(crate) fn keep_from(&self, names: Names) {
         *self.state.private.lock().unwrap() = names;
     }
 
@@ -197,7 +197,7 @@ fn serve(state: &State, stream: &TcpStream) {
         // GET has no body.
         let headers: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
         let head = format!("{request}\n{}", headers.join("\n"));
-        if let Some(name) = leaked(&state.private.lock().unwrap(), &head) {
+        if let Some(name) = state.private.lock().unwrap().leaked(&head) {
             state.leaks.lock().unwrap().push(format!("{name} in: {request}"));
         }
         if *state.away.lock().unwrap() {
