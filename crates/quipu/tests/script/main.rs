@@ -87,6 +87,8 @@ stories! {
     flood
     fresh_download
     go_get
+    go_insecure
+    go_names
     goproxy_behind
     goproxy_in_front
     gosumdb_url
