@@ -118,6 +118,7 @@ stories! {
     publish
     publish_zip
     quarantine
+    quipu_chain
     repository
     repository_prefixes
     repository_ssh
