@@ -83,6 +83,7 @@ stories! {
     export_refused
     fallback
     file_proxy
+    file_upstream
     first_hash_wins
     flood
     fresh_download
