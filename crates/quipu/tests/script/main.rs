@@ -103,6 +103,7 @@ stories! {
     low_disk
     lying_sum
     moved_tag
+    moved_tag_git
     no_loop
     no_upstream
     oidc
@@ -139,6 +140,7 @@ stories! {
     upstream_forks
     warm
     webhook
+    webhook_git
     who
     workspace
     wrong_zip
