@@ -121,6 +121,7 @@ stories! {
     publish_zip
     quarantine
     quipu_chain
+    quota
     repository
     repository_prefixes
     repository_ssh
