@@ -95,6 +95,7 @@ stories! {
     gosumdb_url
     http_shapes
     import
+    import_killed
     import_modules
     import_ours
     index
