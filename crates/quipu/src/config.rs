@@ -328,7 +328,7 @@ impl Config {
         from_file.tell("", "file", &mut origins);
         let from_env = Settings { go: go_environment(), ..Settings::default() };
         from_env.tell("", "environment", &mut origins);
-        let set = given.or(from_file).or(from_env);
+        let set = keep_private(given).or(keep_private(from_file)).or(from_env);
         Ok(Self { set, origins })
     }
 
@@ -458,6 +458,15 @@ fn go_environment() -> Go {
         govcs: var("GOVCS"),
         goinsecure: var("GOINSECURE"),
     }
+}
+
+/// The layer in which an empty list of what is private counts as not set, as it does for the go command: it must not
+/// open what a lower layer keeps. `none` does.
+fn keep_private(mut layer: Settings) -> Settings {
+    for list in [&mut layer.go.goprivate, &mut layer.go.gonoproxy, &mut layer.go.gonosumdb] {
+        list.take_if(|list| list.is_empty());
+    }
+    layer
 }
 
 /// The text with `xxxxx` for each password in a URL: what is shown is copied elsewhere.

@@ -123,3 +123,19 @@ fn passwords_in_urls_are_not_shown() {
     config.set.go.goproxy = Some("https://me:secret@a.example".to_owned());
     assert!(!config.show().unwrap().contains("secret"));
 }
+
+#[test]
+fn an_empty_list_opens_nothing_that_a_lower_layer_keeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("quipu.toml");
+    fs::write(&file, "[go]\nGOPRIVATE = \"corp.example\"\nGONOPROXY = \"\"\nGONOSUMDB = \"b.example\"\n")
+        .unwrap();
+    let empty = || Some(String::new());
+    let go =
+        Go { goprivate: empty(), gonoproxy: empty(), gonosumdb: Some("none".to_owned()), ..Go::default() };
+    let given = Settings { go, ..Settings::default() };
+    let go = Config::resolve(given, Some(&file)).unwrap().set.go;
+    assert_eq!(go.goprivate.as_deref(), Some("corp.example"));
+    assert_ne!(go.gonoproxy.as_deref(), Some(""));
+    assert_eq!(go.gonosumdb.as_deref(), Some("none"));
+}
