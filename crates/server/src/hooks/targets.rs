@@ -21,9 +21,13 @@ pub(crate) struct Targets {
 impl Targets {
     /// What a push with or without a tag means for the repository with these names, of which these modules are known.
     ///
+    /// What `is_private` is asked of no proxy, so that may be fetched. All else would tell others the tag, and with it what
+    /// directories there are, so it is fetched only of modules that are named like the repository, and of no repository that
+    /// is private itself, or has a private module. Where other modules live is only what their own host says, and that may
+    /// be any repository.
+    ///
     /// A name of the repository may be a module path too, but that is a guess: a private repository may hold modules under
-    /// other names alone, and its own is not to be told to a proxy. So what is guessed is fetched only if `is_private` says
-    /// that no proxy is asked for it.
+    /// other names alone, and its own is not to be told to a proxy. So what is guessed is fetched only if it is private.
     pub(crate) fn of(
         repositories: &[RepoName],
         known: &[Housed],
@@ -35,14 +39,14 @@ impl Targets {
             let (directory, version) = tag.as_ref()?;
             made(housed, directory, version)
         };
+        let is_closed = is_closed(repositories, known, &is_private);
         for housed in known.iter().take(MAX_MODULES) {
-            // Where only this module is private, others in its repository are not asked of a proxy either.
-            let is_kept = is_private(&housed.path);
-            let version = version_of(housed);
-            targets.add(housed, version, |path| is_private(path) || !is_kept);
+            let is_open = !is_closed && is_named_like(repositories, &housed.path);
+            targets.add(housed, version_of(housed), |path| is_open || is_private(path));
         }
         for guess in repositories.iter().filter_map(|repository| guessed(repository, known)) {
-            let is_likely = known.iter().all(|housed| lies_in(housed.path.as_str(), guess.path.as_str()));
+            let mut private = known.iter().filter(|housed| is_private(&housed.path));
+            let is_likely = private.all(|housed| lies_in(housed.path.as_str(), guess.path.as_str()));
             let version = version_of(&guess);
             targets.add(&guess, version, |path| is_likely && is_private(path));
         }
@@ -64,6 +68,19 @@ impl Targets {
             }
         }
     }
+}
+
+/// Whether the repository is not to be spoken of: it is private by one of its names, or one of them is none of the public
+/// internet, or a private module lives in it.
+fn is_closed(repositories: &[RepoName], known: &[Housed], is_private: impl Fn(&ModulePath) -> bool) -> bool {
+    let is_hidden = |name: &RepoName| ModulePath::parse(name.as_str()).map_or(true, |path| is_private(&path));
+    repositories.iter().any(is_hidden) || known.iter().any(|housed| is_private(&housed.path))
+}
+
+/// Whether the path itself says that the module lives in the repository.
+fn is_named_like(repositories: &[RepoName], path: &ModulePath) -> bool {
+    let path = path.as_str().to_lowercase();
+    repositories.iter().any(|name| lies_in(&path, &name.as_str().to_lowercase()))
 }
 
 /// The module that the repository itself is named like, unless one is known, or it is known to be spelled otherwise.
@@ -163,7 +180,28 @@ mod tests {
         let tool: &[_] = &[("git.example/team/tool", "")];
         let later: &[_] = &[("git.example/team/tool/v2", "")];
         let vanity: &[_] = &[("corp.example/tool", "")];
+        // Whoever has a host can say that a module of theirs lives here.
+        let stranger: &[_] = &[("evil.example/m", "")];
+        let both: &[_] = &[("corp.example/tool", ""), ("evil.example/m", "")];
+        let inside: &[_] = &[("evil.example/m", ""), ("git.example/team/tool", "")];
         for (known, private, forgotten, fetched) in [
+            (stranger, "git.example", "evil.example/m git.example/Team/tool", "git.example/Team/tool@v1.0.0"),
+            (stranger, "corp.example", "evil.example/m git.example/Team/tool", ""),
+            (stranger, "", "evil.example/m git.example/Team/tool", ""),
+            (
+                both,
+                "corp.example",
+                "corp.example/tool evil.example/m git.example/Team/tool",
+                "corp.example/tool@v1.0.0",
+            ),
+            (
+                both,
+                "*.example/Team,corp.example",
+                "corp.example/tool evil.example/m git.example/Team/tool",
+                "corp.example/tool@v1.0.0",
+            ),
+            (inside, "", "evil.example/m git.example/team/tool", "git.example/team/tool@v1.0.0"),
+            (inside, "git.example/Team", "evil.example/m git.example/team/tool", ""),
             (&[][..], "corp.example", "git.example/Team/tool", ""),
             (&[], "git.example/team", "git.example/Team/tool", ""),
             (&[], "git.example", "git.example/Team/tool", "git.example/Team/tool@v1.0.0"),
@@ -195,6 +233,30 @@ mod tests {
             (forgotten.as_str(), fetched.as_str()),
             ("git.example/Team/tool git.example/Team/tool/cli", "")
         );
+    }
+
+    /// The directories of a private repository are no business of whoever says that a module lives in it.
+    #[test]
+    fn a_stranger_hears_no_directory() {
+        let known: &[_] = &[("evil.example/m", ""), ("evil.example/m/billing", "billing")];
+        for private in ["git.example", "git.example/team/tool", ""] {
+            let (_, fetched) =
+                targets("https://git.example/team/tool", known, Some("billing/v1.2.3"), private);
+            let own = if private.is_empty() { "" } else { "git.example/team/tool/billing@v1.2.3" };
+            assert_eq!(fetched, own, "private {private:?}");
+        }
+        // A host that is not one of the public internet is nobody's but the operator's.
+        let known: &[_] = &[("forge.example/team/tool", "")];
+        let addresses = ["https://forge.example/team/tool", "git@forge:team/tool.git"];
+        let names = addresses.map(|address| RepoName::parse(address).unwrap());
+        let housed = known.iter().map(|(path, directory)| Housed {
+            path: ModulePath::parse(path).unwrap(),
+            directory: (*directory).to_owned(),
+        });
+        let housed: Vec<_> = housed.collect();
+        let fetched =
+            |names: &[RepoName]| Targets::of(names, &housed, Some("v1.0.0"), |_| false).versions.len();
+        assert_eq!((fetched(&names[..1]), fetched(&names)), (1, 0));
     }
 
     #[test]
