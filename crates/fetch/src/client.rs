@@ -27,6 +27,7 @@ use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 
@@ -120,6 +121,13 @@ struct Shared {
     passing: legacy::Client<HttpsConnector<Connector>, Outgoing>,
     named: Arc<Named>,
     connector: Connector,
+    common: Arc<Common>,
+}
+
+/// What does not depend on whom the operator named.
+struct Common {
+    tls: ClientConfig,
+    connect_timeout: Duration,
     places: Places,
     user_agent: HeaderValue,
     instance: String,
@@ -137,21 +145,36 @@ impl Client {
         if Hops::default().extended(&options.instance).is_none() || options.instance.contains(',') {
             return Err(Error::unavailable("the instance name is not a header value"));
         }
-        let named = Arc::new(options.named);
-        let connector = Connector::new(named.clone(), options.connect_timeout);
-        let https = tls::connector(connector.clone(), options.extra_roots)?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                http: pool().build(https.clone()),
-                passing: pool().pool_max_idle_per_host(0).build(https),
-                named,
-                connector,
-                places: Places::new(options.max_concurrent),
-                user_agent,
-                instance: options.instance,
-                observer: options.observer,
-            }),
-        })
+        let common = Common {
+            tls: tls::config(options.extra_roots)?,
+            connect_timeout: options.connect_timeout,
+            places: Places::new(options.max_concurrent),
+            user_agent,
+            instance: options.instance,
+            observer: options.observer,
+        };
+        Ok(Self::naming(options.named, Arc::new(common)))
+    }
+
+    fn naming(named: Named, common: Arc<Common>) -> Self {
+        let named = Arc::new(named);
+        let connector = Connector::new(named.clone(), common.connect_timeout);
+        let https = tls::connector(connector.clone(), common.tls.clone());
+        let http = pool().build(https.clone());
+        let passing = pool().pool_max_idle_per_host(0).build(https);
+        Self { shared: Arc::new(Shared { http, passing, named, connector, common }) }
+    }
+
+    /// The same client without what the operator named: to it all hosts must be on the public internet. Limits are shared,
+    /// connections are not.
+    #[must_use]
+    pub fn without_named(&self) -> Self {
+        Self::naming(Named::default(), self.shared.common.clone())
+    }
+
+    /// Whether the operator named exactly this scheme, host and port.
+    pub(crate) fn names(&self, authority: &Authority) -> bool {
+        self.shared.named.contains(authority)
     }
 
     /// Gets `request.url`, following redirects.
@@ -202,7 +225,7 @@ impl Client {
     /// A place among the requests under way.
     async fn place(&self, url: &Url, deadline: Instant) -> Result<Place> {
         let stranger = self.shared.named.stranger(url.authority());
-        let place = timeout_at(deadline, self.shared.places.take(stranger)).await;
+        let place = timeout_at(deadline, self.shared.common.places.take(stranger)).await;
         place.map_err(|_| Error::unavailable("too many upstream requests are under way"))
     }
 
@@ -239,7 +262,7 @@ impl Client {
         (message, purpose): (http::Request<Outgoing>, Purpose),
         deadline: Instant,
     ) -> std::result::Result<(HttpResponse<Incoming>, Watch), (Error, bool)> {
-        let mut watch = Watch::start(self.shared.observer.clone(), url, purpose);
+        let mut watch = Watch::start(self.shared.common.observer.clone(), url, purpose);
         let stranger = self.shared.named.stranger(url.authority()).is_some();
         let http = if stranger { &self.shared.passing } else { &self.shared.http };
         let answer = timeout_at(deadline, http.request(message)).await;
@@ -262,8 +285,8 @@ impl Client {
         *message.method_mut() = Method::GET;
         *message.uri_mut() = uri;
         let headers = message.headers_mut();
-        headers.insert(header::USER_AGENT, self.shared.user_agent.clone());
-        if let Some(hops) = Hops::current().extended(&self.shared.instance) {
+        headers.insert(header::USER_AGENT, self.shared.common.user_agent.clone());
+        if let Some(hops) = Hops::current().extended(&self.shared.common.instance) {
             headers.insert(HOP_HEADER, hops);
         }
         if let Some(value) = credentials.and_then(|c| c.for_authority(url.authority())) {

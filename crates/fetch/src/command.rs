@@ -15,8 +15,8 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
 
-use crate::client::Client;
-use crate::discover::{Discovery, Found};
+use crate::client::Authority;
+use crate::discover::{Discovery, Found, RepositoryUrl};
 use crate::error::{Error, ErrorKind, Result};
 use crate::info::Info;
 use crate::proxy::agrees;
@@ -65,11 +65,10 @@ impl CommandOptions {
 ///
 /// It runs in a directory of its own with nothing of this program's environment, under limits of time, memory and file
 /// size, and with all that it started it is gone when the answer is there. It can reach the hosts of the repository that
-/// [`Discovery`] found, at addresses that the client's policy allows, over `https` (or `http` where that is allowed),
-/// and nothing else: no proxy, no database, no other version control system.
+/// [`Discovery`] found, at addresses that the client's policy allows for a path that led there, over `https` (or `http` where
+/// that is allowed), and nothing else: no proxy, no database, no other version control system.
 pub struct Command {
     discovery: Arc<Discovery>,
-    client: Client,
     means: Means,
 }
 
@@ -112,7 +111,7 @@ impl Command {
     ///
     /// # Errors
     /// There is no `go` or no `prlimit`, or the directory cannot be made and emptied.
-    pub fn new(client: Client, discovery: Arc<Discovery>, options: &CommandOptions) -> Result<Self> {
+    pub fn new(discovery: Arc<Discovery>, options: &CommandOptions) -> Result<Self> {
         let on = On {
             programs: Programs::find(&options.search)?,
             shelf: Shelf::open(&options.directory, options.max_bytes).map_err(|error| disk_error(&error))?,
@@ -120,12 +119,12 @@ impl Command {
             deadline: options.deadline,
             file_bytes: options.file_bytes,
         };
-        Ok(Self { discovery, client, means: Means::On(Box::new(on)) })
+        Ok(Self { discovery, means: Means::On(Box::new(on)) })
     }
 
     /// One that runs nothing: all modules are absent, for the reason that `setting` does not allow it.
-    pub fn off(client: Client, discovery: Arc<Discovery>, setting: &'static str) -> Self {
-        Self { discovery, client, means: Means::Off(setting) }
+    pub fn off(discovery: Arc<Discovery>, setting: &'static str) -> Self {
+        Self { discovery, means: Means::Off(setting) }
     }
 
     async fn ask_list(&self, path: &ModulePath) -> Result<Vec<Version>> {
@@ -171,18 +170,21 @@ impl Command {
                 return Err(Error::not_found(text));
             }
         };
-        if found.urls.iter().all(|url| url.authority().is_none()) {
+        let hosts: Vec<Authority> = found.urls.iter().filter_map(RepositoryUrl::authority).collect();
+        if hosts.is_empty() {
             let text = format!("{path}: {} repositories are only fetched over https", found.vcs);
             return Err(Error::not_found(text));
         }
         let permit = tokio::time::timeout(on.deadline, on.places.acquire()).await;
         let permit = permit.map_err(|_| Error::unavailable("too many repositories are being fetched"))?;
         let permit = permit.map_err(|_| Error::unavailable("shutting down"))?;
-        let place = on.shelf.take(&found).await?;
+        let reach = self.discovery.reach();
+        let is_trusted = hosts.iter().all(|host| reach.trusts(path, Some(host.host())));
+        let place = on.shelf.take(&found, is_trusted).await?;
         if needs_new_clone(found.vcs, question) {
             place.forget_repository().await?;
         }
-        let gate = Gate::open(&self.client, path, &found).await?;
+        let gate = Gate::open(reach.client(is_trusted), (path, &found), hosts).await?;
         Ok(Session { on, found, gate, place, permit })
     }
 }

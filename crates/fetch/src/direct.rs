@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quipu_module::{ModulePath, ModuleVersion, Patterns, Query, Vcs, Version};
 
-use crate::client::Client;
+use crate::client::Authority;
 use crate::discover::{Discovery, Found};
 use crate::error::{Error, ErrorKind, Result};
 use crate::git::{Remote, Repositories, Repository};
@@ -28,21 +28,16 @@ pub use map::RepositoryMap;
 pub struct DirectParts {
     /// Repositories that the operator named; they are not looked for.
     pub map: RepositoryMap,
-    /// Finds all others.
+    /// Finds all others, and says for which of them the hosts that the operator named count as that.
     pub discovery: Arc<Discovery>,
     /// GOINSECURE: modules whose repositories are spoken to without TLS, or without checking certificates.
     pub insecure: Patterns,
     /// Git repositories, by the modules for which they are read so: with which credentials, for example. The first that
     /// matches counts.
     pub git: Vec<(Patterns, Repositories)>,
-    /// Modules for which that holds wherever their repositories are. For all others only where the operator named the
-    /// repository, or its host is that of the path: else anybody who has a host could have the repositories of the
-    /// operator read, as modules of the own host.
-    pub trusted: Patterns,
-    /// Git repositories to which hosts lead that are neither theirs nor trusted: without credentials, on the public internet.
+    /// Git repositories to which paths lead that are not trusted ([`DiscoveryRules::trusted`](crate::DiscoveryRules)), unless
+    /// the operator named the repository: without credentials, on the public internet.
     pub strangers: Option<Repositories>,
-    /// For the module proxies that discovery leads to.
-    pub client: Client,
     /// For all other kinds of version control, if they are allowed.
     pub command: Option<Arc<dyn Upstream>>,
 }
@@ -177,11 +172,8 @@ impl Direct {
 
     /// Whether what the operator allows for certain hosts counts for a repository to which this path led.
     fn is_trusted(&self, path: &ModulePath, url: &str, remote: &Remote) -> bool {
-        let own = path.as_str().split('/').next().unwrap_or_default();
         let is_named = || self.parts.map.find(path).iter().any(|(_, named)| named == url);
-        self.parts.trusted.matches(path)
-            || remote.host().is_some_and(|host| host.eq_ignore_ascii_case(own))
-            || is_named()
+        self.parts.discovery.reach().trusts(path, remote.host()) || is_named()
     }
 
     async fn home(&self, path: &ModulePath) -> Result<Home> {
@@ -193,12 +185,10 @@ impl Direct {
                 Ok(Home::Git { repository: self.repository(path, &at.url)?, place })
             }
             Vcs::Mod => {
+                let (base, reach) = (Base::parse(&at.url)?, self.parts.discovery.reach());
+                let client = reach.client(reach.trusts(path, base.authority().map(Authority::host)));
                 let policy = Arc::new(Policy::within(Patterns::new(&at.root)));
-                Ok(Home::Other(Arc::new(Proxy::new(
-                    Base::parse(&at.url)?,
-                    self.parts.client.clone(),
-                    policy,
-                ))))
+                Ok(Home::Other(Arc::new(Proxy::new(base, client.clone(), policy))))
             }
             other => match &self.parts.command {
                 Some(command) => Ok(Home::Other(Arc::clone(command))),

@@ -1,6 +1,7 @@
 //! Where the code behind a module path is: known from the path, or said by the path's own host (`go help importpath`).
 
 mod pages;
+mod reach;
 mod repository;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use quipu_module::{GoImport, Govcs, KnownRoot, ModulePath, Patterns, Vcs};
 use crate::client::{Client, Credentials};
 use crate::error::{Error, ErrorKind, Result};
 use pages::{Page, Pages, Place};
+pub(crate) use reach::Reach;
 pub use repository::RepositoryUrl;
 
 /// Most pages that are asked for above one that is not shown.
@@ -23,6 +25,10 @@ pub struct DiscoveryRules {
     pub within: Patterns,
     /// GOINSECURE: the paths whose repositories may be behind schemes that protect nothing.
     pub insecure: Patterns,
+    /// Modules for which what the operator allows for certain hosts counts wherever their pages lead. For all others only
+    /// what is at the very host of the path is asked so, and everything else must be on the public internet: anybody who has
+    /// a host can say that a module of theirs lives at one of the operator's.
+    pub trusted: Patterns,
     /// GOPRIVATE, as far as GOVCS depends on it.
     pub private: Patterns,
     /// GOVCS.
@@ -51,6 +57,7 @@ pub struct Found {
 /// A path is asked of its own host and of no other: what is asked for is made from the path itself, after the rules were
 /// consulted. What a host says is remembered for a minute, that it says nothing for ten seconds, and faults not at all.
 pub struct Discovery {
+    reach: Arc<Reach>,
     pages: Pages,
     rules: DiscoveryRules,
 }
@@ -58,7 +65,13 @@ pub struct Discovery {
 impl Discovery {
     /// Discovery by these rules. Hosts must be on the public internet, unless the operator named them to the client.
     pub fn new(client: Client, rules: DiscoveryRules) -> Self {
-        Self { pages: Pages::new(client), rules }
+        let reach = Arc::new(Reach::new(client, rules.trusted.clone()));
+        Self { pages: Pages::new(Arc::clone(&reach)), reach, rules }
+    }
+
+    /// How to ask what paths led to.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
     }
 
     /// The repository of the module `path`. Nothing is said about whether there is such a module in it.

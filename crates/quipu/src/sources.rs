@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use quipu_fetch::{
-    Authority, Chain, Client, Command, CommandOptions, Direct, DirectParts, Discovery, DiscoveryRules,
-    GitAccess, GitLimits, GitOptions, GitProgram, Named, Nowhere, Policy, Repositories, RepositoryMap,
-    Source, Sources, SshAccess, Upstream, Url, roots_as_pem,
+    Authority, Chain, Command, CommandOptions, Direct, DirectParts, Discovery, DiscoveryRules, GitAccess,
+    GitLimits, GitOptions, GitProgram, Named, Nowhere, Policy, Repositories, RepositoryMap, Source, Sources,
+    SshAccess, Upstream, Url, roots_as_pem,
 };
 use quipu_module::{Govcs, ModulePath, Patterns, ProxyList};
 use rustls::pki_types::CertificateDer;
@@ -127,36 +127,30 @@ async fn direct(config: &Config, data: &DataDir, outside: &upstream::Upstream) -
     let rules = DiscoveryRules {
         within: Patterns::new("*"),
         insecure: insecure.clone(),
+        trusted: trusted(set),
         private: upstream::private(set)?,
         govcs: govcs(set)?,
         credentials: logins::of_hosts(set)?,
     };
     let discovery = Arc::new(Discovery::new(outside.client.clone(), rules));
-    let command = command(config, data, &outside.client, &discovery)?;
+    let command = command(config, data, &discovery)?;
     let Copies { git, strangers } = repositories(config, data).await?;
     Ok(Direct::new(DirectParts {
         map: repository_map(set)?,
         discovery,
         insecure,
         git,
-        trusted: trusted(set),
         strangers,
-        client: outside.client.clone(),
         command: Some(command),
     }))
 }
 
-fn command(
-    config: &Config,
-    data: &DataDir,
-    client: &Client,
-    discovery: &Arc<Discovery>,
-) -> Result<Arc<dyn Upstream>> {
+fn command(config: &Config, data: &DataDir, discovery: &Arc<Discovery>) -> Result<Arc<dyn Upstream>> {
     if !config.set.direct.commands.unwrap_or(false) {
-        return Ok(Arc::new(Command::off(client.clone(), discovery.clone(), "[direct] commands = true")));
+        return Ok(Arc::new(Command::off(discovery.clone(), "[direct] commands = true")));
     }
     let options = command_options(&config.set, data)?;
-    let command = Command::new(client.clone(), discovery.clone(), &options);
+    let command = Command::new(discovery.clone(), &options);
     Ok(Arc::new(command.map_err(|e| anyhow!("[direct] commands: {e}"))?))
 }
 

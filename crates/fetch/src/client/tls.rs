@@ -11,19 +11,22 @@ use rustls::{ClientConfig, RootCertStore};
 use super::connect::Connector;
 use crate::error::{Error, Result};
 
-/// Wraps `connector` in TLS for `https`, offering HTTP/2 and HTTP/1.1.
-pub(super) fn connector(
-    connector: Connector,
-    extra_roots: Vec<CertificateDer<'static>>,
-) -> Result<HttpsConnector<Connector>> {
+/// What connections are secured by: the certificates of the system (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`) and these.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub(super) fn config(extra_roots: Vec<CertificateDer<'static>>) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Error::unavailable(format!("TLS cannot be set up: {error}")))?
-        .with_root_certificates(roots(extra_roots))
-        .with_no_client_auth();
+        .map_err(|error| Error::unavailable(format!("TLS cannot be set up: {error}")))?;
+    Ok(builder.with_root_certificates(roots(extra_roots)).with_no_client_auth())
+}
+
+/// Wraps `connector` in TLS for `https`, offering HTTP/2 and HTTP/1.1.
+pub(super) fn connector(connector: Connector, config: ClientConfig) -> HttpsConnector<Connector> {
     let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
-    Ok(builder.enable_http1().enable_http2().wrap_connector(connector))
+    builder.enable_http1().enable_http2().wrap_connector(connector)
 }
 
 /// What this program trusts, for others to read: the certificates of the system (or of `SSL_CERT_FILE` and `SSL_CERT_DIR`)

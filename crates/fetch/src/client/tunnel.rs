@@ -17,7 +17,7 @@ pub(crate) struct Tunnel {
 impl Client {
     /// Connects to `authority`, judged as for a request. No encryption is added.
     pub(crate) async fn tunnel(&self, authority: &Authority, purpose: Purpose) -> Result<Tunnel> {
-        let mut watch = Watch::start_tunnel(self.shared.observer.clone(), authority, purpose);
+        let mut watch = Watch::start_tunnel(self.shared.common.observer.clone(), authority, purpose);
         match self.shared.connector.open(authority).await {
             Ok(stream) => Ok(Tunnel { stream, watch }),
             Err(reason) => {

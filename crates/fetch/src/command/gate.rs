@@ -50,13 +50,18 @@ struct Rules {
 }
 
 impl Gate {
-    pub(super) async fn open(client: &Client, path: &ModulePath, found: &Found) -> Result<Self> {
+    /// A proxy that leads to the repository found for a path, at any of these places, as far as this client may.
+    pub(super) async fn open(
+        client: &Client,
+        (path, found): (&ModulePath, &Found),
+        allowed: Vec<Authority>,
+    ) -> Result<Self> {
         let unavailable = |_| Error::unavailable("no port on loopback to be had");
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(unavailable)?;
         let address = listener.local_addr().map_err(unavailable)?;
         let rules = Arc::new(Rules {
             client: client.clone(),
-            allowed: found.urls.iter().filter_map(crate::discover::RepositoryUrl::authority).collect(),
+            allowed,
             pages: [page_url(path.as_str()), page_url(&found.root)],
             page: page(found),
             failure: Mutex::default(),

@@ -55,9 +55,10 @@ impl Shelf {
         Ok(Self { root: root.to_owned(), max_bytes, places: StdMutex::default() })
     }
 
-    /// The directory for what was found, once nobody else uses it. It is new if the last use did not end well.
-    pub(super) async fn take(&self, found: &Found) -> Result<Place> {
-        let name = name(found);
+    /// The directory for what was found, once nobody else uses it; another one for those who may not reach all of it. It is
+    /// new if the last use did not end well.
+    pub(super) async fn take(&self, found: &Found, is_trusted: bool) -> Result<Place> {
+        let name = name(found, is_trusted);
         let turn = {
             let mut places = self.places();
             places.clock = places.clock.saturating_add(1);
@@ -130,8 +131,9 @@ async fn remove(directory: PathBuf) -> Result<()> {
 }
 
 /// A name that no other repository has.
-fn name(found: &Found) -> String {
+fn name(found: &Found, is_trusted: bool) -> String {
     let mut hash = Sha256::new();
+    hash.update([u8::from(is_trusted)]);
     for part in [found.root.as_str(), found.vcs.as_str(), &found.subdir] {
         hash.update(part);
         hash.update([0]);
@@ -177,7 +179,7 @@ mod tests {
         let shelf = Shelf::open(root.path(), 10_000).unwrap();
         let mut directories = Vec::new();
         for name in ["a", "b", "a", "c"] {
-            let place = shelf.take(&found(name)).await.unwrap();
+            let place = shelf.take(&found(name), true).await.unwrap();
             fs::create_dir_all(&place.directory).unwrap();
             fs::write(place.directory.join("file"), [0; 4000]).unwrap();
             directories.push(place.directory.clone());
@@ -195,7 +197,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(root.path(), 10_000).unwrap();
         for (end, kept) in [(Some(true), true), (Some(false), false), (None, false)] {
-            let place = shelf.take(&found("a")).await.unwrap();
+            let place = shelf.take(&found("a"), true).await.unwrap();
             let file = place.directory.join("file");
             fs::create_dir_all(&place.directory).unwrap();
             fs::write(&file, "x").unwrap();
@@ -203,7 +205,7 @@ mod tests {
                 Some(sound) => shelf.give_back(place, sound).await.unwrap(),
                 None => drop(place),
             }
-            let place = shelf.take(&found("a")).await.unwrap();
+            let place = shelf.take(&found("a"), true).await.unwrap();
             assert_eq!(file.exists(), kept, "{end:?}");
             fs::create_dir_all(&place.directory).unwrap();
             shelf.give_back(place, true).await.unwrap();
@@ -214,12 +216,12 @@ mod tests {
     async fn one_at_a_time_and_none_that_is_used_goes() {
         let root = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(root.path(), 0).unwrap();
-        let place = shelf.take(&found("a")).await.unwrap();
+        let place = shelf.take(&found("a"), true).await.unwrap();
         fs::create_dir_all(&place.directory).unwrap();
         fs::write(place.directory.join("file"), "x").unwrap();
         let wait = std::time::Duration::from_millis(50);
-        assert!(tokio::time::timeout(wait, shelf.take(&found("a"))).await.is_err());
-        let other = shelf.take(&found("b")).await.unwrap();
+        assert!(tokio::time::timeout(wait, shelf.take(&found("a"), true)).await.is_err());
+        let other = shelf.take(&found("b"), true).await.unwrap();
         fs::create_dir_all(&other.directory).unwrap();
         fs::write(other.directory.join("file"), "x").unwrap();
         let (directory, other_directory) = (place.directory.clone(), other.directory.clone());

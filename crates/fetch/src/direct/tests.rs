@@ -3,7 +3,7 @@
 use quipu_module::Govcs;
 
 use super::*;
-use crate::client::{ClientOptions, Named, Url};
+use crate::client::{Client, ClientOptions, Named, Url};
 use crate::discover::DiscoveryRules;
 
 /// Finds repositories by asking hosts none of which is reached: nobody listens for https on this machine.
@@ -18,12 +18,10 @@ fn with(map: RepositoryMap, govcs: Govcs) -> Direct {
     let rules = DiscoveryRules { within: Patterns::new("*"), govcs, ..DiscoveryRules::default() };
     Direct::new(DirectParts {
         map,
-        discovery: Arc::new(Discovery::new(client.clone(), rules)),
+        discovery: Arc::new(Discovery::new(client, rules)),
         insecure: Patterns::default(),
         git: Vec::new(),
-        trusted: Patterns::default(),
         strangers: None,
-        client,
         command: None,
     })
 }

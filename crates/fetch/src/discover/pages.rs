@@ -10,8 +10,8 @@ use quipu_module::{GoImports, ModulePath};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::DiscoveryRules;
-use crate::client::{Body, Client, Credentials, Limits, Purpose, Request, Url};
+use super::{DiscoveryRules, Reach};
+use crate::client::{Body, Credentials, Limits, Purpose, Request, Url};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Longest head of a page that is read, in bytes.
@@ -41,6 +41,8 @@ pub(super) struct Place {
     path: String,
     /// Whether it may be asked for without encryption, too.
     insecure: bool,
+    /// Whether it may lead to whatever the operator named.
+    trusted: bool,
     /// What its host is shown, and which of the rules' that is.
     login: Option<(usize, Credentials)>,
 }
@@ -52,7 +54,12 @@ impl Place {
             let text = format!("{path}: not among the paths that may be looked for at their own hosts");
             return Err(Error::new(ErrorKind::Private, text));
         }
-        let plain = Self { path: path.to_string(), insecure: rules.insecure.matches(path), login: None };
+        let plain = Self {
+            path: path.to_string(),
+            insecure: rules.insecure.matches(path),
+            trusted: rules.trusted.matches(path),
+            login: None,
+        };
         let url = plain.url("https");
         let login = rules.credentials.iter().enumerate().find(|(_, (patterns, credentials))| {
             let is_its = |url: &Url| credentials.for_authority(url.authority()).is_some();
@@ -76,7 +83,7 @@ impl Place {
 
     /// What tells its page from all others.
     fn key(&self) -> Key {
-        (self.path.clone(), self.insecure, self.login.as_ref().map(|(nth, _)| *nth))
+        (self.path.clone(), self.insecure, self.trusted, self.login.as_ref().map(|(nth, _)| *nth))
     }
 
     fn url(&self, scheme: &str) -> Option<Url> {
@@ -129,22 +136,23 @@ impl Page {
     }
 }
 
-/// A path, whether it may be asked for without encryption, and with which of the rules' credentials.
-type Key = (String, bool, Option<usize>);
+/// A path, whether it may be asked for without encryption, whether it may lead to whatever the operator named, and with which
+/// of the rules' credentials.
+type Key = (String, bool, bool, Option<usize>);
 
 /// What was read, and when.
 type Cell = Arc<OnceCell<(Instant, Arc<Page>)>>;
 
 pub(super) struct Pages {
-    client: Client,
+    reach: Arc<Reach>,
     /// Pages read and being read. One request for a page however many ask. What may be asked for without encryption is
-    /// kept apart, so that it says nothing about other paths, and so is what was read with credentials.
+    /// kept apart, so that it says nothing about other paths, and so is what was read with credentials or at named hosts.
     recent: Mutex<HashMap<Key, Cell>>,
 }
 
 impl Pages {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, recent: Mutex::default() }
+    pub(super) fn new(reach: Arc<Reach>) -> Self {
+        Self { reach, recent: Mutex::default() }
     }
 
     pub(super) async fn get(&self, place: &Place) -> Result<Arc<Page>> {
@@ -196,7 +204,8 @@ impl Pages {
         let url = place.url(scheme).ok_or_else(|| Error::not_found("not the path of a page"))?;
         let credentials = place.login.as_ref().map(|(_, credentials)| credentials);
         let request = Request { url: &url, credentials, purpose: Purpose::Discovery, limits: LIMITS };
-        let response = self.client.get(request).await.map_err(|error| error.about(place))?;
+        let client = self.reach.client_of_page(place.trusted, url.authority());
+        let response = client.get(request).await.map_err(|error| error.about(place))?;
         let status = response.status;
         let head = read_head(response.body).await.map_err(|error| error.about(place));
         // Tags count whatever the status is: sites without a program behind them have them on their page for errors.

@@ -65,13 +65,14 @@ impl Served {
     }
 
     fn command_by(&self, options: &CommandOptions) -> Command {
-        Command::new(self.site.client.clone(), self.discovery(), options).unwrap()
+        Command::new(self.discovery(), options).unwrap()
     }
 
     fn discovery(&self) -> Arc<Discovery> {
         let rules = DiscoveryRules {
             within: Patterns::new("*"),
             insecure: Patterns::new("example.com"),
+            trusted: Patterns::new("example.com"),
             private: Patterns::new("example.com"),
             ..DiscoveryRules::default()
         };
@@ -295,7 +296,7 @@ async fn off_means_off() {
         private: Patterns::new("example.com/*"),
         ..DiscoveryRules::default()
     };
-    let command = Command::off(site.client.clone(), Arc::new(site.discovery_by(rules)), "fetch.command");
+    let command = Command::off(Arc::new(site.discovery_by(rules)), "fetch.command");
     for module in ["example.com/r", "example.com/s", "example.com/h.bzr"] {
         let error = command.list(&path(module)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
@@ -316,9 +317,18 @@ struct Fake {
 
 impl Fake {
     async fn start(script: &str, deadline: Duration) -> Self {
+        Self::start_at(&[], ("https://example.com/repo", ""), (script, deadline)).await
+    }
+
+    /// With the repository at a URL, where other addresses are at these ports, and what is trusted.
+    async fn start_at(
+        others: &[(&str, u16)],
+        (url, trusted): (&str, &str),
+        (script, deadline): (&str, Duration),
+    ) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let site = Site::start().await;
-        site.on("/r", page(&["example.com/r hg https://example.com/repo"]));
+        let site = Site::start_at(others).await;
+        site.on("/r", page(&[&format!("example.com/r hg {url}")]));
         let go = root.path().join("go");
         let out = root.path().join("out");
         std::fs::write(&go, format!("#!/bin/bash\nout={}\n{script}\n", out.display())).unwrap();
@@ -327,9 +337,9 @@ impl Fake {
         let mut search = root.path().as_os_str().to_owned();
         search.push(":/usr/bin:/bin");
         let options = CommandOptions { search, deadline, ..CommandOptions::new(root.path().join("kept")) };
-        let rules = DiscoveryRules { within: Patterns::new("*"), ..DiscoveryRules::default() };
-        let command =
-            Command::new(site.client.clone(), Arc::new(site.discovery_by(rules)), &options).unwrap();
+        let (within, trusted) = (Patterns::new("*"), Patterns::new(trusted));
+        let rules = DiscoveryRules { within, trusted, ..DiscoveryRules::default() };
+        let command = Command::new(Arc::new(site.discovery_by(rules)), &options).unwrap();
         Self { root, site, command }
     }
 
@@ -390,6 +400,26 @@ async fn the_gate_leads_to_the_repository_alone() {
     let records = fake.site.egress.0.lock().unwrap();
     let hosts: Vec<_> = records.iter().map(|record| (record.method, record.host.as_str())).collect();
     assert_eq!(hosts, [("GET", "https://example.com"), ("CONNECT", "https://example.com")]);
+}
+
+/// Else whoever has a host could have what the operator may read shown as a module of the own host.
+#[tokio::test]
+async fn a_stranger_does_not_lead_a_command_to_the_hosts_of_the_operator() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let host = format!("127.0.0.1:{port}");
+    let script = format!(
+        "exec 3<>/dev/tcp/127.0.0.1/${{http_proxy##*:}}; printf 'CONNECT {host} HTTP/1.1\\r\\n\\r\\n' >&3
+        head -n1 <&3 >>$out; echo '{{}}'"
+    );
+    let url = format!("https://{host}");
+    for (trusted, answer) in [("corp.example", "502 Bad Gateway"), ("example.com", "200 OK")] {
+        let at = [(url.as_str(), port)];
+        let run = (script.as_str(), Duration::from_secs(20));
+        let fake = Fake::start_at(&at, (&format!("{url}/repo"), trusted), run).await;
+        let error = fake.latest().await;
+        assert_eq!(fake.out().trim_end(), format!("HTTP/1.1 {answer}"), "{trusted}: {error}");
+    }
 }
 
 #[tokio::test]

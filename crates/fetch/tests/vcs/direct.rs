@@ -15,27 +15,41 @@ use crate::site::{Instead, Site};
 
 /// Direct from `site`, where example.com says that example.com/m is the repository `r`; what is listed is remembered for long.
 async fn direct(site: &Site, root: &std::path::Path, trusted: &str) -> Direct {
-    let page = format!("<meta name=\"go-import\" content=\"example.com/m git {}/r\">", site.url);
+    direct_to(site, "git", root, trusted).await
+}
+
+/// The same, where `r` is kept in `vcs`. As a module proxy it has one version.
+async fn direct_to(site: &Site, vcs: &str, root: &std::path::Path, trusted: &str) -> Direct {
+    let page = format!("<meta name=\"go-import\" content=\"example.com/m {vcs} {}/r\">", site.url);
     let page = Instead::answer("200 OK", "Content-Type: text/html\r\n", &page);
-    site.script(move |seen| seen.target.contains("go-get=1").then(|| page.clone()));
+    let list = Instead::answer("200 OK", "Content-Type: text/plain\r\n", "v1.0.0\n");
+    site.script(move |seen| match seen.target.as_str() {
+        "/r/example.com/m/@v/list" => Some(list.clone()),
+        target => target.contains("go-get=1").then(|| page.clone()),
+    });
     let authority = |url: &str| Url::parse(url).unwrap().authority().clone();
     let port: u16 = site.url.rsplit_once(':').unwrap().1.parse().unwrap();
     let mut named = Named::default();
     named.insert_at(authority("http://example.com"), SocketAddr::from(([127, 0, 0, 1], port)));
     // Nobody listens there: the go command, too, then tries without encryption where GOINSECURE says so.
     named.insert_at(authority("https://example.com"), SocketAddr::from(([127, 0, 0, 1], 1)));
+    // A host of the operator's.
+    named.insert(authority(&site.url));
     let client = Client::new(ClientOptions { named, ..ClientOptions::default() }).unwrap();
     let all = Patterns::new("*");
-    let rules = DiscoveryRules { within: all.clone(), insecure: all.clone(), ..DiscoveryRules::default() };
+    let rules = DiscoveryRules {
+        within: all.clone(),
+        insecure: all.clone(),
+        trusted: Patterns::new(trusted),
+        ..DiscoveryRules::default()
+    };
     let options = GitOptions { fresh: Duration::from_secs(3600), ..site.options() };
     Direct::new(DirectParts {
         map: RepositoryMap::default(),
-        discovery: Arc::new(Discovery::new(client.clone(), rules)),
+        discovery: Arc::new(Discovery::new(client, rules)),
         insecure: all.clone(),
         git: vec![(all, Repositories::open(&root.join("own"), options).await.unwrap())],
-        trusted: Patterns::new(trusted),
         strangers: Some(Repositories::open(&root.join("strangers"), GitOptions::default()).await.unwrap()),
-        client,
         command: None,
     })
 }
@@ -65,12 +79,15 @@ async fn a_stranger_does_not_lead_to_the_hosts_of_the_operator() {
     let (site, root) = (Site::start().await, tempfile::tempdir().unwrap());
     site.import("r", &(commit(MAIN, None, "go.mod", "module corp.example/secret\n") + &tag("v1.0.0", MAIN)));
     let path = ModulePath::parse("example.com/m").unwrap();
-    let stranger = direct(&site, root.path(), "corp.example").await;
-    let refused = stranger.list(&path).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Rejected, "{refused}");
-    assert!(site.seen().iter().all(|seen| seen.target.contains("go-get=1")), "git was sent there");
-    let trusted = direct(&site, root.path(), "example.com").await;
-    assert_eq!(versions(&trusted, &path).await, ["v1.0.0"]);
+    for vcs in ["git", "mod"] {
+        let stranger = direct_to(&site, vcs, root.path(), "corp.example").await;
+        let refused = stranger.list(&path).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Rejected, "{refused}");
+        assert!(site.seen().iter().all(|seen| seen.target.contains("go-get=1")), "{vcs} was asked there");
+        let trusted = direct_to(&site, vcs, root.path(), "example.com").await;
+        assert_eq!(versions(&trusted, &path).await, ["v1.0.0"]);
+        site.forget();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

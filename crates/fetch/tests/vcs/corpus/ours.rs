@@ -121,18 +121,20 @@ fn direct(site: &Site, repositories: Repositories) -> Direct {
     }
     let client = Client::new(ClientOptions { named, ..ClientOptions::default() }).unwrap();
     let (all, insecure) = (Patterns::new("*"), Patterns::new(TELLING));
-    let rules =
-        DiscoveryRules { within: all.clone(), insecure: insecure.clone(), ..DiscoveryRules::default() };
+    let rules = DiscoveryRules {
+        within: all.clone(),
+        insecure: insecure.clone(),
+        trusted: all.clone(),
+        ..DiscoveryRules::default()
+    };
     let mut map = RepositoryMap::default();
     map.add(&format!("{HOST}/acme/*"), &format!("{}/acme/$1", site.url)).unwrap();
     Direct::new(DirectParts {
         map,
-        discovery: Arc::new(Discovery::new(client.clone(), rules)),
+        discovery: Arc::new(Discovery::new(client, rules)),
         insecure,
-        git: vec![(all.clone(), repositories)],
-        trusted: all,
+        git: vec![(all, repositories)],
         strangers: None,
-        client,
         command: None,
     })
 }
