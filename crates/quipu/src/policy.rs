@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use quipu_ledger::SystemClock;
 use quipu_module::ModuleVersion;
 use quipu_server::policy::{
@@ -105,16 +105,14 @@ pub(crate) fn in_force(config: &Config, data: &DataDir, audit: &AuditLog) -> Res
     let book = rulebook(policy)?;
     let decisions = Arc::new(AuditDecisions::new(audit.clone()));
     let offering = Arc::new(Offering::new(book, Arc::new(SystemClock::new()), decisions));
-    let mut files = Files {
-        quarantine: Watched::new(quarantine::file(data)),
-        fixes: policy.osv.clone().map(Watched::new),
-    };
-    files.quarantine.is_new();
-    offering.set_quarantine(quarantine::read(&files.quarantine.path)?);
-    if let Some(fixes) = &mut files.fixes {
-        fixes.is_new();
-        offering.set_fixes(read_fixes(&fixes.path)?);
-    }
+    let (quarantine, held) = Watched::open(quarantine::file(data), quarantine::read)?;
+    offering.set_quarantine(held);
+    let fixes = policy.osv.clone().map(|path| Watched::open(path, read_fixes)).transpose()?;
+    let fixes = fixes.map(|(fixes, known)| {
+        offering.set_fixes(known);
+        fixes
+    });
+    let files = Files { quarantine, fixes };
     tokio::spawn(follow(Arc::clone(&offering), files));
     Ok(offering)
 }
@@ -142,56 +140,74 @@ async fn follow(offering: Arc<Offering>, mut files: Files) {
 impl Files {
     /// Takes over what has changed. What cannot be read changes nothing: what was in force stays so.
     fn look(&mut self, offering: &Offering, fixes_too: bool) {
-        if self.quarantine.is_new() {
-            // That it is gone is no order to serve again what was in it.
-            let read = if self.quarantine.path.exists() {
-                quarantine::read(&self.quarantine.path)
-            } else {
-                Err(anyhow!("{} is gone", self.quarantine.path.display()))
-            };
-            match read {
-                Ok(quarantine) => {
-                    info!(versions = quarantine.len(), "quarantine reloaded");
-                    offering.set_quarantine(quarantine);
-                }
-                Err(error) => {
-                    error!(why = %format!("{error:#}"), "the quarantine cannot be read; what was in it stays in it")
-                }
+        match self.quarantine.follow(quarantine::read_again) {
+            None => {}
+            Some(Ok(quarantine)) => {
+                info!(versions = quarantine.len(), "quarantine reloaded");
+                offering.set_quarantine(quarantine);
+            }
+            Some(Err(error)) => {
+                error!(why = %format!("{error:#}"), "the quarantine cannot be read; what was in it stays in it");
             }
         }
-        if let Some(fixes) = self.fixes.as_mut().filter(|_| fixes_too)
-            && fixes.is_new()
-        {
-            match read_fixes(&fixes.path) {
-                Ok(known) => {
-                    info!(fixes = known.len(), "OSV files reloaded");
-                    offering.set_fixes(known);
-                }
-                Err(error) => {
-                    error!(why = %format!("{error:#}"), "the OSV files cannot be read; the fixes known before stay known")
-                }
+        let fixes = self.fixes.as_mut().filter(|_| fixes_too);
+        match fixes.and_then(|fixes| fixes.follow(read_fixes)) {
+            None => {}
+            Some(Ok(known)) => {
+                info!(fixes = known.len(), "OSV files reloaded");
+                offering.set_fixes(known);
+            }
+            Some(Err(error)) => {
+                error!(why = %format!("{error:#}"), "the OSV files cannot be read; the fixes known before stay known");
             }
         }
     }
 }
 
-/// A file, or a folder with all OSV files in it, and what it looked like when it was last looked at.
+/// A file, or a folder with all OSV files in it, that is read again when it changes.
 struct Watched {
     path: PathBuf,
+    /// What it looked like when it was last read.
     seen: Option<u64>,
+    /// What it looked like when it could not be read, and how often in a row that was so.
+    failed: (Option<u64>, u32),
 }
 
 impl Watched {
-    fn new(path: PathBuf) -> Self {
-        Self { path, seen: None }
+    /// With what `read` makes of it now.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    fn open<T>(path: PathBuf, read: impl FnOnce(&Path) -> Result<T>) -> Result<(Self, T)> {
+        // Taken first: what changes meanwhile is read again.
+        let seen = look_of(&path);
+        let content = read(&path)?;
+        Ok((Self { path, seen, failed: (None, 0) }, content))
     }
 
-    /// Whether it is another one than the last time.
-    fn is_new(&mut self) -> bool {
-        let mut left = MOST_FILES;
-        let now = stamp(&self.path, DEPTH, &mut left);
-        std::mem::replace(&mut self.seen, now) != now
+    /// What `read` makes of it, unless it is what was last read. What cannot be read is tried again the next time, and of
+    /// many failures that are alike ever fewer are told.
+    fn follow<T>(&mut self, read: impl FnOnce(&Path) -> Result<T>) -> Option<Result<T>> {
+        let now = look_of(&self.path);
+        if now == self.seen {
+            self.failed = (None, 0);
+            return None;
+        }
+        let content = read(&self.path);
+        if content.is_ok() {
+            (self.seen, self.failed) = (now, (None, 0));
+            return Some(content);
+        }
+        let (before, times) = self.failed;
+        let times = if before == now { times.saturating_add(1) } else { 1 };
+        self.failed = (now, times);
+        times.is_power_of_two().then_some(content)
     }
+}
+
+fn look_of(path: &Path) -> Option<u64> {
+    let mut left = MOST_FILES;
+    stamp(path, DEPTH, &mut left)
 }
 
 /// Tells one state of a file from another, also when it was changed in its place; of a folder, the states of all OSV files
@@ -258,6 +274,8 @@ fn read_file(path: &Path, fixes: &mut Fixes) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::bail;
+
     use super::*;
 
     fn policy(toml: &str) -> Result<Rulebook> {
@@ -349,8 +367,9 @@ mod tests {
         let (folder, file) = (dir.path().join("ID/more"), dir.path().join("ID/more/GO-1.json"));
         fs::create_dir_all(&folder).unwrap();
         fs::write(&file, "{}").unwrap();
-        let mut watched = Watched::new(dir.path().to_owned());
-        assert!(watched.is_new() && !watched.is_new());
+        let (mut watched, ()) = Watched::open(dir.path().to_owned(), |_| Ok(())).unwrap();
+        let mut is_new = || watched.follow(|_| Ok(())).is_some();
+        assert!(!is_new());
         let before = fs::metadata(&file).unwrap().modified().unwrap();
         // In its place, of the same length, and with the time of before: neither the folders nor that time tell.
         // The system's clock for such times moves in steps of some milliseconds.
@@ -358,14 +377,47 @@ mod tests {
         let opened = fs::OpenOptions::new().write(true).open(&file).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&opened, b"[]", 0).unwrap();
         opened.set_modified(before).unwrap();
-        assert!(watched.is_new() && !watched.is_new(), "changed");
+        assert!(is_new() && !is_new(), "changed");
         fs::write(folder.join("GO-2.json"), "{}").unwrap();
-        assert!(watched.is_new() && !watched.is_new(), "added");
+        assert!(is_new() && !is_new(), "added");
         fs::remove_file(folder.join("GO-2.json")).unwrap();
-        assert!(watched.is_new() && !watched.is_new(), "removed");
+        assert!(is_new() && !is_new(), "removed");
         fs::remove_dir_all(dir.path().join("ID")).unwrap();
-        assert!(watched.is_new() && !watched.is_new(), "all gone");
-        let mut single = Watched::new(file);
-        assert!(!single.is_new(), "was not there and is not there");
+        assert!(is_new() && !is_new(), "all gone");
+        let (mut single, ()) = Watched::open(file, |_| Ok(())).unwrap();
+        assert!(single.follow(|_| Ok(())).is_none(), "was not there and is not there");
+    }
+
+    #[test]
+    fn what_could_not_be_read_once_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("quarantine");
+        fs::write(&file, "1").unwrap();
+        let read = |path: &Path| -> Result<String> { Ok(fs::read_to_string(path)?) };
+        let (mut watched, content) = Watched::open(file.clone(), read).unwrap();
+        assert_eq!(content, "1");
+        assert!(watched.follow(read).is_none());
+        // As where there are no more files to be had just then: nothing is wrong with this one.
+        fs::write(&file, "22").unwrap();
+        let full = |_: &Path| -> Result<()> { bail!("too many open files") };
+        let told: Vec<u32> = (1..=9).filter(|_| watched.follow(full).is_some()).collect();
+        assert_eq!(told, [1, 2, 4, 8], "of those that are alike");
+        assert_eq!(watched.follow(read).unwrap().unwrap(), "22");
+        assert!(watched.follow(read).is_none());
+        // Another failure is told at once, and so is that the file is gone.
+        fs::write(&file, "333").unwrap();
+        assert!(watched.follow(full).is_some());
+        fs::remove_file(&file).unwrap();
+        assert!(watched.follow(read).unwrap().is_err());
+        assert!(watched.follow(read).unwrap().is_err());
+        assert!(watched.follow(read).is_none(), "the third time");
+    }
+
+    #[test]
+    fn a_quarantine_that_is_gone_is_not_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("quarantine");
+        assert!(quarantine::read(&file).unwrap().is_empty());
+        assert!(quarantine::read_again(&file).is_err());
     }
 }

@@ -51,10 +51,21 @@ pub(crate) fn file(data: &DataDir) -> PathBuf {
 /// # Errors
 /// It cannot be read, or is no such file.
 pub(crate) fn read(file: &Path) -> Result<Quarantine> {
-    let opened = match File::open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Quarantine::default()),
-        opened => opened,
-    };
+    match File::open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Quarantine::default()),
+        opened => parse_file(file, opened),
+    }
+}
+
+/// Reads the file that was there before: that it is gone is no order to serve again what was in it.
+///
+/// # Errors
+/// It is gone, cannot be read, or is no such file.
+pub(crate) fn read_again(file: &Path) -> Result<Quarantine> {
+    parse_file(file, File::open(file))
+}
+
+fn parse_file(file: &Path, opened: io::Result<File>) -> Result<Quarantine> {
     let mut text = String::new();
     let read =
         opened.and_then(|opened| opened.take(Quarantine::MAX_FILE as u64 + 1).read_to_string(&mut text));
