@@ -15,6 +15,7 @@ use super::flights::Flights;
 use super::forget::Asked;
 use super::publish::not_published;
 use super::tree::{FileKind, Name};
+use crate::client::Hops;
 use crate::error::{Error, ErrorKind, Result};
 use crate::info::Info;
 use crate::proxy::{agrees, parse_list};
@@ -103,11 +104,15 @@ impl Shared {
             }
             return Ok(stored);
         }
-        match timeout(self.options.patience, self.renewed_now(flights, name, renew)).await {
+        match timeout(self.options.patience, self.renewed_now(flights, name, &renew)).await {
             Ok(Ok(renewed)) => Ok(renewed),
             // What a branch stood for is no answer once upstream says that it is gone.
             Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Err(error),
             Ok(Err(_)) | Err(_) => {
+                // Perhaps it failed because of the way of this request alone, and for a while nobody would try again.
+                if Hops::current() != Hops::default() {
+                    flights.launch(name.as_str(), renew);
+                }
                 self.counters.stale();
                 Ok(stored)
             }

@@ -48,7 +48,7 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     {
         let (mut work, mut foreign) = (Some(work), 0);
         loop {
-            let mut landing = self.board(key, &mut work)?;
+            let mut landing = self.board(key, &mut work, Hops::current())?;
             let landed =
                 landing.result.wait_for(Option::is_some).await.ok().and_then(|result| result.clone());
             let landed = landed.unwrap_or_else(|| Err(Error::unavailable("internal error while fetching")));
@@ -60,11 +60,14 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
     }
 
     /// Starts `work` as a flight unless there is one with this key; nobody waits here. At the limit nothing happens.
+    ///
+    /// It is done on nobody's behalf: the way of the request that gave the occasion may be invented, and would spoil what is
+    /// remembered of the result for all. A loop that is one ends at this server's own name all the same.
     pub(crate) fn launch<W>(self: &Arc<Self>, key: &str, work: impl FnOnce() -> W)
     where
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let _ = self.board(key, &mut Some(work));
+        let _ = self.board(key, &mut Some(work), Hops::default());
     }
 
     /// How many are under way.
@@ -72,8 +75,13 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Takes `work` only if there is no flight with this key.
-    fn board<W>(self: &Arc<Self>, key: &str, work: &mut Option<impl FnOnce() -> W>) -> Result<Landing<T>>
+    /// Takes `work`, which came by this way, only if there is no flight with this key.
+    fn board<W>(
+        self: &Arc<Self>,
+        key: &str,
+        work: &mut Option<impl FnOnce() -> W>,
+        hops: Hops,
+    ) -> Result<Landing<T>>
     where
         W: Future<Output = Result<T>> + Send + 'static,
     {
@@ -86,10 +94,10 @@ impl<T: Clone + Send + Sync + 'static> Flights<T> {
         }
         let work = work.take().ok_or_else(|| Error::unavailable("internal error while fetching"))?;
         let (sender, result) = watch::channel(None);
-        let landing = Landing { result, hops: Hops::current() };
+        let landing = Landing { result, hops: hops.clone() };
         under_way.insert(key.to_owned(), landing.clone());
         let departure = Departure { flights: self.clone(), key: key.to_owned() };
-        let work = Hops::current().scope(work());
+        let work = hops.scope(work());
         tokio::spawn(async move {
             let result = timeout(MAX_FLIGHT, work).await;
             // Who comes between these two lines starts anew and finds on disk what this one left there.
@@ -168,6 +176,21 @@ mod tests {
         // Who came the same way shares the failure.
         let (one, two) = tokio::join!(flights.join("key", spoiled), flights.join("key", || async { Ok(8) }));
         assert!(one.is_err() && two.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_done_on_nobodys_behalf() {
+        let flights = Flights::new(10);
+        let mut headers = http::HeaderMap::new();
+        headers.insert(crate::HOP_HEADER, http::HeaderValue::from_static("invented"));
+        let (sender, came) = tokio::sync::oneshot::channel();
+        let work = || async {
+            let _ = sender.send(Hops::current());
+            Ok(())
+        };
+        let occasion = async { flights.launch("key", work) };
+        Hops::read(&headers).scope(occasion).await;
+        assert_eq!(came.await.unwrap(), Hops::default());
     }
 
     #[tokio::test]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quipu_fetch::{AdmitAll, Cache, CacheOptions, Error, ErrorKind, FileKind, Upstream as _};
+use http::{HeaderMap, HeaderValue};
+use quipu_fetch::{
+    AdmitAll, Cache, CacheOptions, Error, ErrorKind, FileKind, HOP_HEADER, Hops, Upstream as _,
+};
 use quipu_module::Version;
 use tokio::time::{Instant, sleep};
 
@@ -95,6 +98,28 @@ async fn an_upstream_that_is_away_is_not_hammered() {
     }
     let asked = upstream.asked();
     assert!((2..=3).contains(&asked), "{asked} times in ten seconds");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invented_way_keeps_no_answer_from_being_renewed() {
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
+    let mut headers = HeaderMap::new();
+    headers.insert(HOP_HEADER, HeaderValue::from_static("a, b, c, d, e, f, g, h"));
+    let way = Hops::read(&headers);
+    upstream.set(LIST, Ok("v1.0.0"));
+    list(&cache).await;
+    let mut before = "v1.0.0".to_owned();
+    // Renewed behind the scenes, and waited for.
+    for (age, next) in [(61, "v1.1.0"), (400, "v1.2.0"), (61, "v1.3.0")] {
+        let now = format!("{before} {next}");
+        upstream.set(LIST, Ok(&now));
+        sleep(age * SECOND).await;
+        assert_eq!(way.clone().scope(list(&cache)).await, before);
+        sleep(SECOND).await;
+        assert_eq!(list(&cache).await, now, "after {age} seconds");
+        before = now;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,13 +5,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_fetch::{BoxFuture, Error, Info, Result, Staged, Upstream};
+use quipu_fetch::{BoxFuture, Error, Hops, Info, Result, Staged, Upstream};
 use quipu_module::{ModulePath, ModuleVersion, Query, Version};
 use tokio::time::sleep;
 
 use super::modules::Module;
 
-/// An upstream whose answers are set by the test, on the test's own clock.
+/// An upstream whose answers are set by the test, on the test's own clock. It answers no request that passed others.
 #[derive(Default)]
 pub(crate) struct Scripted {
     pub(crate) answers: Mutex<HashMap<String, Result<String>>>,
@@ -36,6 +36,9 @@ impl Scripted {
 
     async fn answer(&self, question: String) -> Result<String> {
         self.asked.lock().unwrap().push(question.clone());
+        if Hops::current() != Hops::default() {
+            return Err(Error::unavailable("came by too long a way"));
+        }
         // What it says is decided when it is asked.
         let answer = self.answers.lock().unwrap().get(&question).cloned();
         let delay = *self.delay.lock().unwrap();
