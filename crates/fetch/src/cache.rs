@@ -62,6 +62,7 @@ use answers::Age;
 use evidence::Evidence;
 use flights::Flights;
 use forget::Asked;
+use latest::Retracted;
 use moved::MovedTags;
 use open::Known;
 use origins::Origins;
@@ -150,6 +151,8 @@ struct Shared {
     ages: Recent<Age>,
     /// The lists that were last made; a list that is fresh is served from here.
     made: Recent<Arc<Vec<Version>>>,
+    /// What the go.mod files that were looked at and are not stored retract, and when they were asked for.
+    looks: Recent<(Asked, Retracted)>,
     /// What definitely does not exist, and when that was asked.
     absent: Recent<(Asked, Error)>,
     /// Modules of which nothing counts that was asked for before this count of `news`.
@@ -163,6 +166,7 @@ struct Shared {
     files: Arc<Flights<()>>,
     lists: Arc<Flights<Arc<Vec<Version>>>>,
     infos: Arc<Flights<Arc<Info>>>,
+    looking: Arc<Flights<Retracted>>,
     checks: Semaphore,
     /// Held while a version is taken into the log and the tree.
     publishing: tokio::sync::Mutex<()>,
@@ -221,6 +225,7 @@ impl Cache {
                 known: Recent::new(options.memory),
                 ages: Recent::new(SMALL_MAP),
                 made: Recent::new(SMALL_MAP),
+                looks: Recent::new(SMALL_MAP),
                 absent: Recent::new(SMALL_MAP),
                 forgotten: Recent::new(SMALL_MAP),
                 news: AtomicU64::new(0),
@@ -229,6 +234,7 @@ impl Cache {
                 files: Flights::new(options.max_flights),
                 lists: Flights::new(options.max_flights),
                 infos: Flights::new(options.max_flights),
+                looking: Flights::new(options.max_flights),
                 checks: Semaphore::new(options.max_checks),
                 publishing: tokio::sync::Mutex::default(),
                 comparisons: Flights::new(MAX_COMPARISONS),
@@ -283,6 +289,14 @@ impl Cache {
         self.shared.held_list(path).await
     }
 
+    /// As [`Cache::held_list`], with pseudo-versions.
+    ///
+    /// # Errors
+    /// None is.
+    pub async fn held_versions(&self, path: &ModulePath) -> Result<Vec<Version>> {
+        self.shared.held_versions(path).await
+    }
+
     /// As [`Upstream::info`], from storage alone.
     ///
     /// # Errors
@@ -300,9 +314,17 @@ impl Cache {
         self.shared.held_latest(path).await
     }
 
-    /// Those of `versions`, which ascend, that the go.mod of the one that `latest` would be does not retract; `None` if that
-    /// cannot be known now. Versions that cannot be had any more may be left out. Nothing is taken in.
-    pub async fn unretracted(&self, path: &ModulePath, versions: Vec<Version>) -> Option<Vec<Version>> {
+    /// Those of `versions`, which ascend, that the go.mod of the one that `latest` would be does not retract; `None` if there is
+    /// no saying which that is. Versions that cannot be had any more may be left out. A go.mod that is not stored is not taken
+    /// in; it is asked for once a minute.
+    ///
+    /// # Errors
+    /// It cannot be had now.
+    pub async fn unretracted(
+        &self,
+        path: &ModulePath,
+        versions: Vec<Version>,
+    ) -> Result<Option<Vec<Version>>> {
         self.shared.unretracted(path, versions).await
     }
 

@@ -148,10 +148,10 @@ impl Filter {
     }
 
     /// What `latest` stands for among what is offered: the same as without a policy if that is offered, else the highest
-    /// release of the list, else the highest pre-release, else what is in the log.
+    /// release of the list, else the highest pre-release, else what is in the log, or in storage where nothing is fetched.
     ///
     /// # Errors
-    /// The cache's; or nothing that it could stand for is offered.
+    /// The cache's; what is retracted cannot be learnt now; or nothing that it could stand for is offered.
     pub(crate) async fn latest(&self, path: &ModulePath, reach: Reach) -> Result<Info> {
         self.check_path(path)?;
         let info = match reach {
@@ -168,11 +168,14 @@ impl Filter {
         };
         let mut offered = self.list(path, reach).await?;
         if offered.is_empty() {
-            offered = self.logged(path)?;
+            offered = match reach {
+                Reach::Anywhere => self.logged(path)?,
+                Reach::Stored => self.sort_out(path, self.modules.held_versions(path).await?, reach).await?.0,
+            };
         }
         // By the word of those that are offered: a release that nobody may have yet takes nothing back.
         let standing = match reach {
-            Reach::Anywhere => self.modules.unretracted(path, offered.clone()).await.unwrap_or_default(),
+            Reach::Anywhere => self.modules.unretracted(path, offered.clone()).await?.unwrap_or_default(),
             Reach::Stored => Vec::new(),
         };
         match highest(&standing).or_else(|| highest(&offered)) {

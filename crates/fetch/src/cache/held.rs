@@ -42,7 +42,7 @@ impl Shared {
         Info::parse(path, &file.bytes().await?)
     }
 
-    async fn held_versions(self: &Arc<Self>, path: &ModulePath) -> Result<Vec<Version>> {
+    pub(super) async fn held_versions(self: &Arc<Self>, path: &ModulePath) -> Result<Vec<Version>> {
         let path = path.clone();
         let versions = self.on_disk(move |shared| shared.tree.versions(&path, &COMPLETE)).await?;
         if versions.is_empty() { Err(not_held()) } else { Ok(versions) }

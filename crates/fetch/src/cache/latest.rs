@@ -2,11 +2,12 @@
 //! shrinks, without the versions that their author has retracted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use quipu_module::{GoMod, ModulePath, ModuleVersion, Query, Retraction, Version};
 
 use super::Shared;
+use super::forget::Asked;
 use super::tree::{FileKind, Name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::info::Info;
@@ -14,6 +15,9 @@ use crate::info::Info;
 /// So many of the highest versions are asked for their go.mod, which says what is retracted; the first that has one
 /// counts.
 const MAX_ASKED: usize = 5;
+
+/// How long it counts what was seen in a go.mod that is not stored.
+const LOOKED_FOR: Duration = Duration::from_secs(60);
 
 impl Shared {
     /// Upstream's word on `latest`, unless a higher version is listed that is not retracted, or upstream knows of none
@@ -36,7 +40,7 @@ impl Shared {
         if !went_back {
             return answer;
         }
-        let Some(offered) = self.unretracted(path, listed).await else { return answer };
+        let Ok(Some(offered)) = self.unretracted(path, listed).await else { return answer };
         let Some(highest) = highest(&offered) else { return answer };
         match answer {
             Ok(info) if !precedes(info.version(), highest) => Ok(info),
@@ -57,37 +61,78 @@ impl Shared {
         Ok(listed)
     }
 
-    /// The versions that the highest one does not retract; `None` if that cannot be known now. Those that cannot be had
-    /// any more are left out.
+    /// The versions that the highest one does not retract; `None` if nobody says what that is. Those that cannot be had any
+    /// more are left out.
     pub(super) async fn unretracted(
         self: &Arc<Self>,
         path: &ModulePath,
         mut listed: Vec<Version>,
-    ) -> Option<Vec<Version>> {
+    ) -> Result<Option<Vec<Version>>> {
         for _ in 0..MAX_ASKED {
-            let highest = highest(&listed)?.clone();
-            let version = ModuleVersion::new(path.clone(), highest.clone()).ok()?;
-            match self.look_at_go_mod(&version).await {
-                Ok(text) => {
-                    let retracted = GoMod::parse_lax(&text).ok()?.retract;
+            let Some(highest) = highest(&listed).cloned() else { return Ok(None) };
+            let Ok(version) = ModuleVersion::new(path.clone(), highest.clone()) else { return Ok(None) };
+            match self.retracted_by(&version).await {
+                Ok(Some(retracted)) => {
                     listed.retain(|version| !covered(&retracted, version));
-                    return Some(listed);
+                    return Ok(Some(listed));
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => listed.retain(|it| *it != highest),
-                Err(_) => return None,
+                Err(error) if is_fault(&error) => return Err(error),
+                Ok(None) | Err(_) => return Ok(None),
             }
         }
-        None
+        Ok(None)
     }
 
-    /// The go.mod of a version, for a look at it: one that is not here is not taken in, since nobody has asked for that
-    /// version, and perhaps nobody may have it.
-    async fn look_at_go_mod(self: &Arc<Self>, version: &ModuleVersion) -> Result<Bytes> {
-        match self.open(version, FileKind::GoMod)? {
-            Some(file) => file.bytes().await,
-            None => self.upstream.go_mod(version).await,
+    /// What the go.mod of a version retracts. One that is not here is looked at and not taken in, since nobody has asked for
+    /// that version, and perhaps nobody may have it; what it said is remembered.
+    async fn retracted_by(self: &Arc<Self>, version: &ModuleVersion) -> Result<Retracted> {
+        if let Some(file) = self.open(version, FileKind::GoMod)? {
+            return Ok(retracted(&file.bytes().await?));
+        }
+        let name = Name::file(version, FileKind::GoMod);
+        if let Some(error) = self.absence(&name) {
+            return Err(error);
+        }
+        let known = self.looks.get(name.as_str());
+        let is_young = |asked: Asked| asked.at.elapsed() < LOOKED_FOR && !self.is_outdated(&name, asked);
+        if let Some((_, known)) = known.as_ref().filter(|(asked, _)| is_young(*asked)) {
+            return Ok(known.clone());
+        }
+        let look = || self.clone().look_at_go_mod(version.clone());
+        match (self.looking.join(name.as_str(), look).await, known) {
+            // What a version retracts never changes.
+            (Err(error), Some((_, known))) if is_fault(&error) => Ok(known),
+            (looked, _) => looked,
         }
     }
+
+    async fn look_at_go_mod(self: Arc<Self>, version: ModuleVersion) -> Result<Retracted> {
+        let (name, asked) = (Name::file(&version, FileKind::GoMod), self.asking());
+        let text = self.upstream.go_mod(&version).await;
+        self.note_absence(&name, asked, &text);
+        let retracted = retracted(&text?);
+        let bytes = retracted.iter().flat_map(|all| all.iter()).map(size_of_retraction).sum();
+        self.looks.insert(&name.key(), (asked, retracted.clone()), bytes);
+        Ok(retracted)
+    }
+}
+
+/// What a go.mod retracts; `None` if it is none.
+pub(super) type Retracted = Option<Arc<[Retraction]>>;
+
+fn retracted(go_mod: &[u8]) -> Retracted {
+    GoMod::parse_lax(go_mod).ok().map(|go_mod| go_mod.retract.into())
+}
+
+fn size_of_retraction(retraction: &Retraction) -> usize {
+    let Retraction { low, high, rationale } = retraction;
+    size_of::<Retraction>() + low.len() + high.len() + rationale.len()
+}
+
+/// Whether nothing was said just because of a fault that will pass.
+fn is_fault(error: &Error) -> bool {
+    error.kind().is_transient() && !error.kind().is_wrong()
 }
 
 /// The highest release, else the highest pre-release, else the latest pseudo-version of an ascending list. A version

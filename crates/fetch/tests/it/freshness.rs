@@ -186,6 +186,46 @@ async fn latest_does_not_go_back_but_for_retractions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_retracted_is_asked_for_once_a_minute_however_many_ask() {
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream);
+    let versions = ["v1.0.0", "v1.1.0"].map(|number| number.parse::<Version>().unwrap());
+    let ask = || {
+        let (cache, versions) = (cache.clone(), versions.to_vec());
+        tokio::spawn(async move { cache.unretracted(&path(MODULE), versions).await })
+    };
+    let question = "example.com/m@v1.1.0 mod";
+    upstream.fail(question);
+    // What is not known because of a fault is not known; the fault is not remembered.
+    assert_eq!(ask().await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    upstream.set(question, Ok("module example.com/m\n\nretract v1.0.0\n"));
+    upstream.asked();
+    *upstream.delay.lock().unwrap() = SECOND;
+    for (pause, times) in [(0, 1), (58, 0), (2, 1)] {
+        sleep(pause * SECOND).await;
+        let all: Vec<_> = (0..20).map(|_| ask()).collect();
+        for asked in all {
+            assert_eq!(asked.await.unwrap().unwrap().unwrap(), versions[1..]);
+        }
+        assert_eq!(upstream.asked(), times, "after {pause} seconds");
+    }
+    assert!(root.get("example.com/m/@v/v1.1.0.mod").is_none(), "not taken in");
+    // What it said stays known while upstream is away.
+    upstream.fail(question);
+    sleep(600 * SECOND).await;
+    assert_eq!(ask().await.unwrap().unwrap().unwrap(), versions[1..]);
+    // What is no go.mod says nothing, and what is gone does not count.
+    for (answer, expected) in
+        [(Ok("retract ("), None), (Err(Error::not_found("gone")), Some(versions[..1].to_vec()))]
+    {
+        upstream.set(question, answer);
+        upstream.set("example.com/m@v1.0.0 mod", Ok("module example.com/m\n"));
+        sleep(61 * SECOND).await;
+        assert_eq!(ask().await.unwrap().unwrap(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_listed_during_a_renewal_stays_listed() {
     let (root, upstream) = (root(), Arc::new(Scripted::default()));
     let cache = cache(&root, &upstream);

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -12,7 +12,9 @@ use quipu_ledger::{Clock, Micros};
 use quipu_module::{ZipWriter, parse_rfc3339};
 
 use super::*;
-use crate::policy::{Action, Cooldown, Decision, Decisions, Fixes, Rule, Rulebook, Versions, Waiver};
+use crate::policy::{
+    Action, Cooldown, Decision, Decisions, Fixes, Quarantine, Rule, Rulebook, Versions, Waiver,
+};
 use crate::proxy::ModuleProxy;
 use crate::route::Route;
 
@@ -29,12 +31,24 @@ fn at(time: &str) -> Micros {
 /// One more of `example.com/r`, which takes itself back.
 const RETRACTED: (&str, &str) = ("v1.0.1", "2020-01-02T00:00:00Z");
 
+/// What there is of `example.com/p`, which lists nothing.
+const COMMITS: [(&str, &str); 2] = [
+    ("v0.0.0-20200101000000-aaaaaaaaaaaa", "2020-01-01T00:00:00Z"),
+    ("v0.0.0-20200102000000-bbbbbbbbbbbb", "2020-01-02T00:00:00Z"),
+];
+
 /// Has the two releases; of `example.com/r` the retracted one, too, and there the young one takes back the old one.
-struct Two;
+#[derive(Default)]
+struct Two {
+    /// How often it was asked for a go.mod.
+    go_mods: AtomicU64,
+    /// Whether it has none now.
+    is_away: AtomicBool,
+}
 
 impl Two {
     fn release(version: &str) -> Result<Info> {
-        let found = RELEASES.iter().chain([&RETRACTED]).find(|(known, _)| *known == version);
+        let found = RELEASES.iter().chain([&RETRACTED]).chain(&COMMITS).find(|(known, _)| *known == version);
         let (version, time) = found.ok_or_else(|| Error::not_found("no such version"))?;
         Info::new(Version::parse(version).unwrap(), Some((*time).to_owned()), None)
     }
@@ -42,6 +56,9 @@ impl Two {
 
 impl Upstream for Two {
     fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>>> {
+        if path.as_str().ends_with("/p") {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        }
         let retracted = path.as_str().ends_with("/r").then_some(&RETRACTED);
         let versions = RELEASES.iter().chain(retracted).map(|(version, _)| Version::parse(version).unwrap());
         Box::pin(std::future::ready(Ok(versions.collect())))
@@ -51,11 +68,16 @@ impl Upstream for Two {
         Box::pin(std::future::ready(Self::release(query.as_str())))
     }
 
-    fn latest<'a>(&'a self, _: &'a ModulePath) -> BoxFuture<'a, Result<Info>> {
-        Box::pin(std::future::ready(Self::release("v1.1.0")))
+    fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Info>> {
+        let latest = if path.as_str().ends_with("/p") { COMMITS[1].0 } else { "v1.1.0" };
+        Box::pin(std::future::ready(Self::release(latest)))
     }
 
     fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes>> {
+        self.go_mods.fetch_add(1, Ordering::Relaxed);
+        if self.is_away.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Err(Error::unavailable("away"))));
+        }
         let retract = match (version.path().as_str(), version.version().as_str()) {
             ("example.com/r", "v1.0.1") => "retract v1.0.1\n",
             ("example.com/r", "v1.1.0") => "retract v1.0.0\n",
@@ -101,6 +123,7 @@ struct World {
     clock: Arc<Still>,
     offering: Arc<Offering>,
     noted: Arc<Noted>,
+    upstream: Arc<Two>,
     modules: Cache,
     proxy: ModuleProxy,
     filter: Arc<Filter>,
@@ -111,22 +134,23 @@ impl World {
     fn new(rulebook: Rulebook) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = CacheOptions { disk_floor: 0, ..CacheOptions::default() };
-        let modules = Cache::open_root(dir.path(), Arc::new(Two), Arc::new(AdmitAll), options).unwrap();
-        Self::before(modules, rulebook, dir)
+        let upstream = Arc::new(Two::default());
+        let modules = Cache::open_root(dir.path(), upstream.clone(), Arc::new(AdmitAll), options).unwrap();
+        Self::before((upstream, modules), rulebook, dir)
     }
 
     /// The same cache behind other rules.
     fn under(self, rulebook: Rulebook) -> Self {
-        Self::before(self.modules, rulebook, self._dir)
+        Self::before((self.upstream, self.modules), rulebook, self._dir)
     }
 
-    fn before(modules: Cache, rulebook: Rulebook, dir: tempfile::TempDir) -> Self {
+    fn before((upstream, modules): (Arc<Two>, Cache), rulebook: Rulebook, dir: tempfile::TempDir) -> Self {
         let (clock, noted) = (Arc::new(Still::default()), Arc::new(Noted::default()));
         let offering = Arc::new(Offering::new(rulebook, clock.clone(), noted.clone()));
         let filter = Filter::new(Arc::clone(&offering), modules.clone(), None, Policy::default());
         let filter = Arc::new(filter);
         let proxy = ModuleProxy::new(modules.clone(), Arc::clone(&filter), 0);
-        Self { clock, offering, noted, modules, proxy, filter, _dir: dir }
+        Self { clock, offering, noted, upstream, modules, proxy, filter, _dir: dir }
     }
 
     async fn get(&self, path: &str) -> (u16, String) {
@@ -209,6 +233,46 @@ async fn latest_is_what_no_offered_version_takes_back() {
     assert!(list.contains("v1.0.1") && !list.contains("v1.1.0"), "{list}");
     let (_, latest) = world.get("/example.com/r/@latest").await;
     assert!(latest.contains("\"v1.0.0\""), "the young one's word does not count yet: {latest}");
+}
+
+#[tokio::test]
+async fn latest_takes_nothing_for_granted_while_upstream_is_away() {
+    let world = World::new(cooldown(Vec::new()));
+    world.clock.0.store(at(RELEASES[1].1), Ordering::Relaxed);
+    world.upstream.is_away.store(true, Ordering::Relaxed);
+    let (status, text) = world.get("/example.com/r/@latest").await;
+    assert_eq!(status, 503, "what v1.0.1 retracts is not known: {text}");
+    // Then it is known, and it is not asked for by everybody again.
+    world.upstream.is_away.store(false, Ordering::Relaxed);
+    let asked = world.upstream.go_mods.load(Ordering::Relaxed);
+    for away in [false, true, true] {
+        let (_, latest) = world.get("/example.com/r/@latest").await;
+        assert!(latest.contains("\"v1.0.0\""), "{latest}");
+        world.upstream.is_away.store(away, Ordering::Relaxed);
+    }
+    assert_eq!(world.upstream.go_mods.load(Ordering::Relaxed), asked + 1);
+}
+
+#[tokio::test]
+async fn latest_from_storage_is_what_is_stored_and_offered() {
+    let world = World::new(Rulebook::default());
+    for (version, _) in COMMITS {
+        for kind in ["info", "mod", "zip"] {
+            let (status, text) = world.get(&format!("/example.com/p/@v/{version}.{kind}")).await;
+            assert_eq!(status, 200, "{text}");
+        }
+    }
+    let latest = async || world.get("/cached-only/example.com/p/@latest").await;
+    assert!(latest().await.1.contains(COMMITS[1].0));
+    let mut quarantine = Quarantine::default();
+    for (refused, expected) in [(1, 200), (0, 403)] {
+        let module = ModuleVersion::parse("example.com/p", COMMITS[refused].0).unwrap();
+        quarantine.add(module, "bad", 1).unwrap();
+        world.offering.set_quarantine(quarantine.clone());
+        let (status, text) = latest().await;
+        assert_eq!(status, expected, "{text}");
+        assert!(status == 403 || text.contains(COMMITS[0].0), "{text}");
+    }
 }
 
 #[tokio::test]
