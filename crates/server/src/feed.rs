@@ -34,6 +34,9 @@ const LARGE_STEP: usize = 2000;
 /// Versions in an Atom feed: the newest ones.
 const ENTRIES: usize = 100;
 
+/// Records of a module that are looked through for these where the newest are refused.
+const LOOKED_THROUGH: usize = 4000;
+
 /// The handlers of the feed.
 pub(crate) struct Feed {
     view: Arc<View>,
@@ -168,23 +171,45 @@ impl View {
     }
 
     fn atom(&self, path: &ModulePath) -> Result<Followed, Error> {
-        let records = self.ledger.group(&group(path), 0, Most::Last(ENTRIES))?;
-        let (mut lines, mut withheld): (Vec<(Line<'_>, &Record)>, _) = (Vec::new(), None);
-        for (_, record) in records.iter().rev() {
-            let Some(line) = Line::of(record) else { continue };
-            match self.filter.withheld(line.path, line.version) {
-                None => lines.push((line, record)),
-                Some(refused) => {
-                    withheld.get_or_insert(refused.text);
-                }
-            }
-        }
-        Ok(match withheld {
+        let newest = self.newest(path, ENTRIES)?;
+        // Where some of the newest are refused, older ones take their places.
+        let is_whole = newest.read < ENTRIES || newest.shown.len() == ENTRIES;
+        let newest = if is_whole { newest } else { self.newest(path, LOOKED_THROUGH)? };
+        let lines: Vec<_> =
+            newest.shown.iter().filter_map(|record| Some((Line::of(record)?, record))).collect();
+        Ok(match newest.withheld {
             _ if !lines.is_empty() => Followed::Feed(atom::format(&self.name, path, &lines)),
             Some(why) => Followed::Withheld(why),
             None => Followed::Unknown,
         })
     }
+
+    /// What is shown of the last `most` records of the module, as many as a feed has.
+    fn newest(&self, path: &ModulePath, most: usize) -> Result<Newest, Error> {
+        let records = self.ledger.group(&group(path), 0, Most::Last(most))?;
+        let mut newest = Newest { read: records.len(), shown: Vec::new(), withheld: None };
+        for (_, record) in records.into_iter().rev() {
+            let Some(line) = Line::of(&record) else { continue };
+            match self.filter.withheld(line.path, line.version) {
+                None if newest.shown.len() == ENTRIES => break,
+                None => newest.shown.push(record),
+                Some(refused) => {
+                    newest.withheld.get_or_insert(refused.text);
+                }
+            }
+        }
+        Ok(newest)
+    }
+}
+
+/// The newest records of a module.
+struct Newest {
+    /// How many were read.
+    read: usize,
+    /// Those that are shown, the newest first.
+    shown: Vec<Record>,
+    /// Why the newest that is not shown is not.
+    withheld: Option<String>,
 }
 
 /// What the keys of a module's records begin with, up to the version.

@@ -113,3 +113,33 @@ async fn one_module_of_many() {
     assert!(feed.find("v1.5.0").unwrap() < feed.find("v1.4.0").unwrap());
     assert!(!feed.contains("/sub"));
 }
+
+#[tokio::test]
+async fn a_feed_has_the_newest_versions_that_can_be_had() {
+    let denied = Versions::parse(&[">=v1.1.0"]).unwrap();
+    let deny = Rule::new(Action::Deny, "quiet.test/m", denied, "too new").unwrap();
+    let rulebook = Rulebook { rules: vec![deny], ..Rulebook::default() };
+    let offering = Offering::new(rulebook, Arc::new(SystemClock::new()), Arc::new(LogDecisions));
+    let server = Server::start_under(offering).await;
+    let append = async |versions: Vec<String>| {
+        let entry = |version: String| {
+            let key = format!("quiet.test/m {version} ");
+            Entry::new(Bytes::from(format!("{key}h1:x=\n")), key.len()).unwrap()
+        };
+        let appended = server.ledger.append_all(versions.into_iter().map(entry).collect()).await;
+        assert!(appended.iter().all(Result::is_ok));
+    };
+    append((0..150).map(|n| format!("v1.1.{n}")).collect()).await;
+    let refused = server.get("/feed/quiet.test/m").await;
+    assert!(refused.status == 403 && String::from_utf8(refused.body).unwrap().contains("too new"));
+    append((0..130).map(|n| format!("v1.0.{n}")).collect()).await;
+    append((150..300).map(|n| format!("v1.1.{n}")).collect()).await;
+    for _ in 0..2 {
+        let feed = server.get("/feed/quiet.test/m").await;
+        assert_eq!(feed.status, 200);
+        let feed = String::from_utf8(feed.body).unwrap();
+        assert_eq!(feed.matches("<entry>").count(), 100);
+        assert!(feed.contains("v1.0.129") && feed.contains("v1.0.30<") && !feed.contains("v1.0.29<"));
+        append(vec!["v1.1.300".to_owned()]).await;
+    }
+}
