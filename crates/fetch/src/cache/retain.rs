@@ -116,14 +116,16 @@ impl Shared {
             if evicted.bytes >= goal || faults >= MAX_FAULTS {
                 break;
             }
-            match self.can_be_had_again(&candidate.version).await {
-                Ok(true) => {
-                    faults = 0;
-                    self.evict(&candidate).await?;
+            let may_go = self.can_be_had_again(&candidate.version).await;
+            if let Ok(true) = may_go {
+                faults = 0;
+            }
+            match may_go {
+                Ok(true) if self.evict(&candidate).await? => {
                     evicted.files += 1;
                     evicted.bytes = evicted.bytes.saturating_add(candidate.length);
                 }
-                Ok(false) => evicted.kept += 1,
+                Ok(_) => evicted.kept += 1,
                 Err(_) => faults += 1,
             }
         }
@@ -147,14 +149,33 @@ impl Shared {
         }
     }
 
-    async fn evict(self: &Arc<Self>, candidate: &Candidate) -> Result<()> {
+    /// Removes the zip, if that may still be done: upstream may have taken its time to answer. Whether it was removed.
+    async fn evict(self: &Arc<Self>, candidate: &Candidate) -> Result<bool> {
         let name = Name::file(&candidate.version, FileKind::Zip);
-        let file = name.clone();
-        self.on_disk(move |shared| shared.tree.remove(&file)).await?;
+        let (version, used) = (candidate.version.clone(), candidate.used);
+        let remove = move |shared: &Self| {
+            let may_go = shared.may_go(&version, used)?;
+            if may_go {
+                shared.tree.remove(&Name::file(&version, FileKind::Zip))?;
+            }
+            Ok(may_go)
+        };
+        if !self.on_disk(remove).await? {
+            return Ok(false);
+        }
         self.known.remove(name.as_str());
         self.counters.evicted(candidate.length);
         tracing::debug!(version = %candidate.version, bytes = candidate.length, "removed from the cache");
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether all is still as when it was decided to remove the zip: it may be the only copy or evidence by now, or in use.
+    fn may_go(&self, version: &ModuleVersion, used: u64) -> io::Result<bool> {
+        let mark = Name::file(version, FileKind::Zip).mark();
+        Ok(self.admit.is_replaceable(version)
+            && !self.tree.has(&Name::kept(version))?
+            && !self.tree.has(&Name::published(version))?
+            && self.tree.modified(&mark)? == Some(used))
     }
 
     /// Marks the files of a version as the only copy, for ever.

@@ -2,11 +2,15 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use quipu_fetch::storage::Stored;
-use quipu_fetch::{Admit, BoxFuture, Cache, CacheOptions, Error, Evicted, FileKind, Hashes, Refusal};
-use quipu_module::{H1, ModuleVersion};
+use quipu_fetch::{
+    Admit, BoxFuture, Cache, CacheOptions, Error, Evicted, FileKind, Hashes, Info, Refusal, Staged, Upstream,
+};
+use quipu_module::{H1, ModulePath, ModuleVersion, Query, Version};
 
 use super::root;
 use crate::support::modules::{Module, zip};
@@ -148,6 +152,98 @@ async fn the_only_copy_never_goes() {
     assert_eq!(cache.make_room().await.unwrap().files, 1, "the one that was away");
     assert!(has(&root, &modules[2], "zip"));
     assert!(has(&root, &modules[2], "kept"));
+}
+
+/// Has something done whenever it is asked for information.
+struct Meanwhile {
+    inner: Arc<Scripted>,
+    happens: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Upstream for Meanwhile {
+    fn list<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Vec<Version>, Error>> {
+        self.inner.list(path)
+    }
+
+    fn info<'a>(&'a self, path: &'a ModulePath, query: &'a Query) -> BoxFuture<'a, Result<Info, Error>> {
+        (self.happens)();
+        self.inner.info(path, query)
+    }
+
+    fn latest<'a>(&'a self, path: &'a ModulePath) -> BoxFuture<'a, Result<Info, Error>> {
+        self.inner.latest(path)
+    }
+
+    fn go_mod<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<Bytes, Error>> {
+        self.inner.go_mod(version)
+    }
+
+    fn zip<'a>(
+        &'a self,
+        version: &'a ModuleVersion,
+        zip: &'a mut Staged,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.inner.zip(version, zip)
+    }
+}
+
+/// As [`Public`], until everything is in quarantine.
+#[derive(Default)]
+struct Guarded(AtomicBool);
+
+impl Admit for Guarded {
+    fn admit_go_mod<'a>(&'a self, _: &'a ModuleVersion, _: H1) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn expect_zip<'a>(&'a self, _: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn is_replaceable(&self, _: &ModuleVersion) -> bool {
+        !self.0.load(Ordering::SeqCst)
+    }
+
+    fn admit_zip<'a>(&'a self, _: &'a ModuleVersion, _: Hashes) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// What comes up while upstream is asked counts as much as what was so before.
+#[tokio::test]
+async fn what_must_stay_by_now_stays() {
+    for what in ["nothing", "quarantine", "kept", "published", "used"] {
+        let (root, inner, judge) = (root(), Arc::new(Scripted::default()), Arc::new(Guarded::default()));
+        let module = Module::new("example.com/a@v1.0.0", 0);
+        for (question, answer) in [
+            ("example.com/a@v1.0.0", module.info.clone()),
+            ("example.com/a@v1.0.0 mod", String::from_utf8(module.go_mod.clone()).unwrap()),
+            ("example.com/a@v1.0.0 zip", String::new()),
+        ] {
+            inner.set(question, Ok(&answer));
+        }
+        let (held, at) = (judge.clone(), root.clone());
+        let (mark, evicting) = (stored(&module, "zip.ok"), Arc::new(AtomicBool::new(false)));
+        let (began, note) = (evicting.clone(), module.clone());
+        let happens = Box::new(move || match what {
+            _ if !began.load(Ordering::SeqCst) => {}
+            "quarantine" => held.0.store(true, Ordering::SeqCst),
+            "used" => at.set_age(&mark, Duration::ZERO),
+            "nothing" => {}
+            extension => at.put(&stored(&note, extension), ""),
+        });
+        let upstream = Arc::new(Meanwhile { inner, happens });
+        let cache = root.open(upstream, judge, CacheOptions { quota: 1, ..options() });
+        for kind in [FileKind::Info, FileKind::Zip] {
+            cache.file(&module.version, kind).await.unwrap();
+        }
+        used(&root, &module, 2);
+        evicting.store(true, Ordering::SeqCst);
+        let evicted = cache.make_room().await.unwrap();
+        let goes = u64::from(what == "nothing");
+        assert_eq!((evicted.files, evicted.kept, cache.stats().evicted), (goes, 1 - goes, goes), "{what}");
+        assert_eq!(has(&root, &module, "zip"), goes == 0, "{what}");
+    }
 }
 
 #[tokio::test]
