@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quipu_fetch::{Admit, Hashes, Policy, Refusal};
 use quipu_ledger::{Entry, Ledger, MemoryStore, OpenOptions};
-use quipu_module::{H1, ModuleVersion, Record, hash_go_mod};
+use quipu_module::{H1, ModuleVersion, Patterns, Record, hash_go_mod};
 use quipu_note::SignerKey;
 use quipu_server::policy::{Offering, Quarantine};
 use quipu_server::{Admission, Vouching};
@@ -89,7 +89,7 @@ async fn what_is_recorded_decides_alone() {
 }
 
 #[tokio::test]
-async fn what_is_in_quarantine_is_not_replaceable() {
+async fn what_is_in_quarantine_or_asked_of_nobody_is_not_replaceable() {
     let (upstream, dir, log) = (server::Server::start().await, tempfile::tempdir().unwrap(), Log::new());
     let client = verify::Client::new(
         vec![upstream.vkey.clone()],
@@ -97,7 +97,8 @@ async fn what_is_in_quarantine_is_not_replaceable() {
         Arc::new(verify::MemoryState::default()),
         verify::Limits::default(),
     );
-    let vouching = Vouching { upstream: Some(client.unwrap()), ..Vouching::nobody(dir.path()) };
+    let client = client.unwrap();
+    let vouching = Vouching { upstream: Some(client.clone()), ..Vouching::nobody(dir.path()) };
     let offering = Arc::new(Offering::everything());
     let admit = Admission::under(log.ledger.clone(), vouching, Arc::clone(&offering)).admit();
     let [held, other] = [1, 2].map(server::module);
@@ -113,4 +114,20 @@ async fn what_is_in_quarantine_is_not_replaceable() {
     assert!(admit.is_replaceable(&other));
     offering.set_quarantine(Quarantine::default());
     assert!(admit.is_replaceable(&held), "for as long as it is in quarantine");
+
+    // What was proven once, and comes under GONOPROXY, GONOSUMDB or is published here since then, is not asked for any more.
+    let (none, private) = (|| Patterns::new(""), || Patterns::new(held.path().as_str()));
+    for (policy, rule) in [
+        (Policy::new(private(), none()), "GONOPROXY"),
+        (Policy::new(none(), private()), "GONOSUMDB"),
+        (Policy::new(private(), private()), "GOPRIVATE"),
+        (Policy::default().publishing(private()), "published"),
+    ] {
+        let vouching = Vouching { upstream: Some(client.clone()), policy, ..Vouching::nobody(dir.path()) };
+        let admit = Admission::new(log.ledger.clone(), vouching).admit();
+        assert!(!admit.is_replaceable(&held), "{rule}");
+        assert!(admit.is_replaceable(&other), "{rule}");
+    }
+    let alone = Admission::new(log.ledger.clone(), Vouching::nobody(dir.path())).admit();
+    assert!(!alone.is_replaceable(&other), "nobody has proven it");
 }
