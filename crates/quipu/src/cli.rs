@@ -183,7 +183,8 @@ pub(crate) struct Fsck {
 #[derive(Debug, Args)]
 #[command(
     after_help = "The signing key is never copied: keep it safe by itself. Nor is the module cache: it can be \
-                        fetched again, and copied like any directory."
+                        fetched again, as far as its origins have it. What is published here cannot: copy \
+                        DATA/modules too, like any directory."
 )]
 pub(crate) struct Backup {
     /// Directory to make; it must not exist
@@ -219,6 +220,7 @@ pub(crate) struct Restore {
 
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("url", |url| url.help("URL of the running server at which go.sum files are looked up [default: http://127.0.0.1:8080]")),
     after_help = "What lies at each PATH is found out by itself. go.sum files: every version is looked up at the running \
                         server --url, which logs it, and compared. Module files: taken into the data directory (--data), whose \
                         server must not be running, after each was verified like a fetched one; what is there already is \
