@@ -46,7 +46,7 @@ pub use latest::highest;
 pub use moved::Moved;
 pub use open::CachedFile;
 pub use origins::Housed;
-pub use publish::{PublishError, Published};
+pub use publish::{Publication, PublishError, Published};
 pub use retain::Evicted;
 pub use room::CacheRoom;
 pub use stats::CacheStats;

@@ -80,7 +80,7 @@ mod vcs;
 
 pub use cache::{
     Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedFile, Evicted, EvidenceLimits,
-    FileKind, Hashes, Housed, Moved, PublishError, Published, Recorded, Refusal, highest,
+    FileKind, Hashes, Housed, Moved, Publication, PublishError, Published, Recorded, Refusal, highest,
 };
 pub use chain::{Chain, Link};
 pub use client::{

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::access::{Access, Token};
+use crate::audit::AuditLog;
 use crate::downloads::{DownloadKind, Downloads, Sent};
 use crate::feed::Feed;
 use crate::filter::Filter;
@@ -104,6 +105,13 @@ impl Admission {
         Self(Arc::new(Records::new(ledger, vouching, Some(offering))))
     }
 
+    /// The same, and what is published is noted in `audit`: needed only without an [`App`], which sees to it itself.
+    #[must_use]
+    pub fn noting_in(self, audit: AuditLog) -> Self {
+        self.0.note_in(audit);
+        self
+    }
+
     /// What the module cache asks.
     #[must_use]
     pub fn admit(&self) -> Arc<dyn quipu_fetch::Admit> {
@@ -139,6 +147,7 @@ impl App {
         let Admission(records) = admission;
         let filter = Filter::new(offering, modules.clone(), Some(ledger.clone()), records.policy().clone());
         let filter = Arc::new(filter);
+        records.note_in(access.audit().clone());
         let lookup = Lookup::new(Arc::clone(&records), Arc::new(modules.clone()), Arc::clone(&filter));
         Self(Arc::new(Inner {
             own: OwnLog::new(ledger.clone(), Arc::new(lookup), instance.clone()),
@@ -179,6 +188,7 @@ impl App {
             inner.proxy.stop();
         });
         let cut = listen::serve(listener, Arc::clone(&self.0), options, stop).await;
+        self.0.publisher.finish().await;
         self.0.gate.access().write_uses();
         cut
     }
@@ -278,7 +288,7 @@ impl Inner {
         };
         match self.gate.pass(&gate::need_to_publish(module), asked, peer).await {
             Ok(Pass { holder: Some(token), .. }) => {
-                self.publisher.put(module, body, Sender { token: &token, peer }).await
+                self.publisher.put(module, body, Sender::new(&token, peer)).await
             }
             Ok(_) => reply::closing(reply::refuse(&Refusal::Unauthorized)),
             Err(refusal) => reply::closing(reply::refuse(&refusal)),

@@ -6,17 +6,18 @@
 
 use std::fmt::Display;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_fetch::{Admit, BoxFuture, Hashes, Hops, Policy, Recorded, Refusal};
+use quipu_fetch::{Admit, BoxFuture, Hashes, Hops, Policy, Publication, Recorded, Refusal};
 use quipu_ledger::{Entry, Ledger, SignedHead};
 use quipu_module::{H1, ModuleVersion, Record};
 use quipu_verify as verify;
 use tokio::time::timeout;
 use tracing::{error, warn};
 
+use crate::audit::{AuditLog, Event, EventKind};
 use crate::evidence;
 use crate::filter::{Filter, Reach};
 use crate::policy::Offering;
@@ -89,11 +90,19 @@ pub(crate) struct Records {
     vouching: Vouching,
     /// Knows what is in quarantine; none where nothing ever is.
     offering: Option<Arc<Offering>>,
+    /// Where it is noted what is published.
+    audit: OnceLock<AuditLog>,
 }
 
 impl Records {
     pub(crate) const fn new(ledger: Ledger, vouching: Vouching, offering: Option<Arc<Offering>>) -> Self {
-        Self { ledger, vouching, offering }
+        Self { ledger, vouching, offering, audit: OnceLock::new() }
+    }
+
+    /// What is published from now on is noted there, unless it is noted somewhere already.
+    pub(crate) fn note_in(&self, audit: AuditLog) {
+        // The first one stays.
+        let _ = self.audit.set(audit);
     }
 
     /// Which modules may be asked of whom.
@@ -205,6 +214,21 @@ impl Records {
         }
     }
 
+    /// Notes that a version with this hash is published; returns when that is on the disk.
+    async fn note_published(&self, module: &ModuleVersion, zip: H1, publication: &Publication) {
+        let Some(audit) = self.audit.get() else { return };
+        let Publication { time, by, peer, is_resumed } = publication;
+        let left =
+            if *is_resumed { format!("; sent at {time} and left by an earlier run") } else { String::new() };
+        let event =
+            Event::new(EventKind::Publish).who(by).what(&module.to_string()).detail(&format!("{zip}{left}"));
+        audit.note(match peer {
+            Some(peer) => event.peer(*peer),
+            None => event,
+        });
+        audit.sync().await;
+    }
+
     /// Takes what was fetched into the log where nobody else vouches for it.
     async fn take_in(&self, module: &ModuleVersion, hashes: Hashes) -> Result<(), Refusal> {
         let Hashes { zip, go_mod, go_mod_in_zip } = hashes;
@@ -272,8 +296,15 @@ impl Admit for Records {
         &'a self,
         module: &'a ModuleVersion,
         hashes: Hashes,
+        publication: &'a Publication,
     ) -> BoxFuture<'a, Result<Recorded, Refusal>> {
-        Box::pin(async move { self.enter(module, hashes).await.map_err(LookupError::refusal) })
+        Box::pin(async move {
+            let recorded = self.enter(module, hashes).await.map_err(LookupError::refusal)?;
+            if (recorded.zip, recorded.go_mod) == (hashes.zip, hashes.go_mod) {
+                self.note_published(module, recorded.zip, publication).await;
+            }
+            Ok(recorded)
+        })
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body as HttpBody;
-use quipu_fetch::{Cache, PublishError, Published};
+use quipu_fetch::{Cache, Publication, PublishError, Published, Staged};
 use quipu_module::{ModulePath, ModuleVersion, Record, Version, format_rfc3339};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::access::Token;
@@ -20,49 +22,70 @@ use crate::upload;
 use crate::wall_clock;
 
 /// Uploads at once; each may take 500 MiB of disk before it is judged.
-const MAX_UPLOADS: usize = 8;
+const MAX_UPLOADS: u16 = 8;
 
-/// Takes in versions.
+/// How long the end of the server waits for uploads that are all here.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// Takes in versions. Clones share everything.
+#[derive(Clone)]
 pub(crate) struct Publisher {
     modules: Cache,
     audit: AuditLog,
     filter: Arc<Filter>,
-    places: Semaphore,
+    /// Each held until nothing of an upload is under way any more, whoever still waits for the answer.
+    places: Arc<Semaphore>,
 }
 
 /// Whose upload it is, for the audit log.
-pub(crate) struct Sender<'a> {
-    pub(crate) token: &'a Token,
-    pub(crate) peer: IpAddr,
+pub(crate) struct Sender {
+    /// The id of the token.
+    id: String,
+    /// What the audit log calls it.
+    name: String,
+    peer: IpAddr,
 }
 
-/// What came of an upload, for those who want to know.
+impl Sender {
+    pub(crate) fn new(token: &Token, peer: IpAddr) -> Self {
+        Self { id: token.id().to_owned(), name: token.to_string(), peer }
+    }
+}
+
+/// Why an upload was not taken, for those who want to know.
 struct Told<'a> {
     kind: EventKind,
     /// In one word, for the metrics.
     result: &'static str,
-    /// The hash, or what is wrong.
+    /// What is wrong.
     text: &'a str,
 }
 
 impl Publisher {
-    pub(crate) const fn new(modules: Cache, audit: AuditLog, filter: Arc<Filter>) -> Self {
-        Self { modules, audit, filter, places: Semaphore::const_new(MAX_UPLOADS) }
+    pub(crate) fn new(modules: Cache, audit: AuditLog, filter: Arc<Filter>) -> Self {
+        Self { modules, audit, filter, places: Arc::new(Semaphore::new(MAX_UPLOADS.into())) }
+    }
+
+    /// Returns when no upload is under way, or has taken too long. To be called when nobody can send any more.
+    pub(crate) async fn finish(&self) {
+        if timeout(CLOSING, self.places.acquire_many(MAX_UPLOADS.into())).await.is_err() {
+            warn!("uploads do not come to an end: they have to be sent again");
+        }
     }
 
     /// Reads the zip of a version and publishes it. 201 with the lines that are in the log; 200 if they were before.
-    pub(crate) async fn put<B>(&self, route: ModuleRoute<'_>, body: B, sender: Sender<'_>) -> Reply
+    pub(crate) async fn put<B>(&self, route: ModuleRoute<'_>, body: B, sender: Sender) -> Reply
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
         let outcome = match named(route) {
-            Ok(version) => self.publish(version, body, &sender).await,
+            Ok(version) => self.publish(version, body, sender).await,
             Err(refusal) => Err(refusal),
         };
         outcome.unwrap_or_else(|refusal| reply::closing(reply::refuse(&refusal)))
     }
 
-    async fn publish<B>(&self, version: ModuleVersion, body: B, sender: &Sender<'_>) -> Result<Reply, Refusal>
+    async fn publish<B>(&self, version: ModuleVersion, body: B, sender: Sender) -> Result<Reply, Refusal>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
@@ -72,50 +95,64 @@ impl Publisher {
         }
         if let Err(error) = self.filter.check_publish(&version) {
             let told = Told { kind: EventKind::PublishRefused, result: "denied", text: error.text() };
-            self.tell(&version, told, sender).await;
+            self.tell(&version, told, &sender).await;
             return Err(error.into());
         }
         let busy = |_| Refusal::Busy("as many uploads as this server takes are under way".to_owned());
-        let _place = self.places.try_acquire().map_err(busy)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(busy)?;
         let mut zip = self.modules.stage(&version).await?;
         upload::receive(body, &mut zip).await?;
-        let outcome = self.modules.publish(version.clone(), zip, now()).await;
-        self.note(&version, &outcome, sender).await;
+        // A task of its own: whoever has sent everything and goes away changes nothing any more.
+        let work = self.clone().take_in(version, zip, sender, place);
+        let fault = |_| Err(Refusal::Unavailable("internal error while publishing".to_owned()));
+        tokio::spawn(work).await.unwrap_or_else(fault)
+    }
+
+    /// Publishes what has come in, and says what came of it, on the disk before it is answered.
+    async fn take_in(
+        self,
+        version: ModuleVersion,
+        zip: Staged,
+        sender: Sender,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Reply, Refusal> {
+        let (by, peer) = (sender.name.clone(), Some(sender.peer));
+        let publication = Publication { time: now(), by, peer, is_resumed: false };
+        let outcome = self.modules.publish(version.clone(), zip, publication).await;
+        match &outcome {
+            // Noted when it was recorded.
+            Ok(Published { recorded }) => {
+                info!(%version, token = sender.id, "published");
+                count(if recorded.is_new { "new" } else { "same" });
+            }
+            Err(error) => self.tell_failed(&version, error, &sender).await,
+        }
+        drop(place);
         outcome.map(|published| answer(&version, published)).map_err(refusal)
     }
 
-    /// What came of it is on the disk before it is answered.
-    async fn note(
-        &self,
-        version: &ModuleVersion,
-        outcome: &Result<Published, PublishError>,
-        sender: &Sender<'_>,
-    ) {
-        let text = match outcome {
-            Ok(Published { recorded }) => recorded.zip.to_string(),
-            Err(error) => error.to_string(),
+    async fn tell_failed(&self, version: &ModuleVersion, error: &PublishError, sender: &Sender) {
+        let (kind, result) = match error {
+            PublishError::Conflict { .. } => (EventKind::Conflict, "conflict"),
+            PublishError::Broken(_) => (EventKind::PublishRefused, "broken"),
+            PublishError::Failed(_) => (EventKind::PublishRefused, "failed"),
         };
-        let (kind, result) = match outcome {
-            Ok(Published { recorded }) if recorded.is_new => (EventKind::Publish, "new"),
-            Ok(_) => (EventKind::Publish, "same"),
-            Err(PublishError::Conflict { .. }) => (EventKind::Conflict, "conflict"),
-            Err(PublishError::Broken(_)) => (EventKind::PublishRefused, "broken"),
-            Err(PublishError::Failed(_)) => (EventKind::PublishRefused, "failed"),
-        };
-        self.tell(version, Told { kind, result, text: &text }, sender).await;
+        self.tell(version, Told { kind, result, text: &error.to_string() }, sender).await;
     }
 
-    async fn tell(&self, version: &ModuleVersion, told: Told<'_>, sender: &Sender<'_>) {
+    /// That something was not published.
+    async fn tell(&self, version: &ModuleVersion, told: Told<'_>, sender: &Sender) {
         let Told { kind, result, text } = told;
-        match kind {
-            EventKind::Publish => info!(%version, token = sender.token.id(), "published"),
-            _ => warn!(%version, token = sender.token.id(), error = text, "not published"),
-        }
-        metrics::counter!("quipu_publish_total", "result" => result).increment(1);
-        let event = Event::new(kind).who(&sender.token.to_string()).peer(sender.peer);
+        warn!(%version, token = sender.id, error = text, "not published");
+        count(result);
+        let event = Event::new(kind).who(&sender.name).peer(sender.peer);
         self.audit.note(event.what(&version.to_string()).detail(text));
         self.audit.sync().await;
     }
+}
+
+fn count(result: &'static str) {
+    metrics::counter!("quipu_publish_total", "result" => result).increment(1);
 }
 
 /// The version that a route names.

@@ -2,6 +2,7 @@
 
 use quipu_module::{H1, ModuleVersion};
 
+use super::publish::Publication;
 use crate::upstream::BoxFuture;
 
 /// Why something is not admitted.
@@ -66,11 +67,13 @@ pub trait Admit: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), Refusal>>;
 
     /// Makes the hashes of a version that is published here permanent, unless it has others already. Nobody else is asked
-    /// whether they are right. Returns what is permanent now.
+    /// whether they are right. Returns what is permanent now. Whoever keeps a record of who published what writes it before
+    /// that: the version is served afterwards, and a crash until then leads to the same question at the next start.
     fn record<'a>(
         &'a self,
         version: &'a ModuleVersion,
         hashes: Hashes,
+        _publication: &'a Publication,
     ) -> BoxFuture<'a, Result<Recorded, Refusal>> {
         let admitted = self.admit_zip(version, hashes);
         let recorded = Recorded { index: None, zip: hashes.zip, go_mod: hashes.go_mod, is_new: true };

@@ -5,6 +5,7 @@
 //! that this is the only copy. Paths that may be published are never asked of any upstream, whatever is missing here: who
 //! could make the same path public elsewhere would otherwise choose what is built.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,6 +23,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::info::Info;
 use crate::staged::{Complete, Staged, disk_error};
 use crate::upstream::{BoxFuture, MAX_ZIP, Upstream};
+
+/// When, by whom and from where a version is published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Publication {
+    /// When: it becomes the time of the version. In the form of RFC 3339.
+    pub time: String,
+    /// By whom, in one line, for those who keep a record of it; may be empty.
+    pub by: String,
+    /// From where, if that is known.
+    pub peer: Option<IpAddr>,
+    /// Whether an earlier run began it, which may have got as far as the log.
+    pub is_resumed: bool,
+}
 
 /// What became of a version that was to be published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +88,8 @@ impl Cache {
         self.shared.staging.create(MAX_ZIP).await
     }
 
-    /// Publishes `zip` as `version`, made at `time` (in the form of RFC 3339): judges it, takes it into the log, and
-    /// serves it from then on. The first content counts for ever; the same content again changes nothing. Goes on when
-    /// the caller leaves.
+    /// Publishes `zip` as `version`: judges it, takes it into the log, and serves it from then on. The first content counts
+    /// for ever; the same content again changes nothing. Goes on when the caller leaves.
     ///
     /// # Errors
     /// See [`PublishError`]. After [`PublishError::Failed`] the version may or may not be in the log: sending the same
@@ -85,14 +98,14 @@ impl Cache {
         &self,
         version: ModuleVersion,
         zip: Staged,
-        time: String,
+        publication: Publication,
     ) -> std::result::Result<Published, PublishError> {
         if !self.publishes(version.path()) {
             let text = format!("{version}: this path is none of those that are published here");
             return Err(Error::new(ErrorKind::Forbidden, text).into());
         }
         let shared = self.shared.clone();
-        let work = async move { shared.publish(&version, zip.finish().await?, &time).await };
+        let work = async move { shared.publish(&version, zip.finish().await?, &publication).await };
         let fault = |_| Err(Error::unavailable("internal error while publishing").into());
         tokio::spawn(work).await.unwrap_or_else(fault)
     }
@@ -108,17 +121,17 @@ impl Shared {
         self: &Arc<Self>,
         version: &ModuleVersion,
         zip: Complete,
-        time: &str,
+        publication: &Publication,
     ) -> std::result::Result<Published, PublishError> {
-        let info = Info::new(version.version().clone(), Some(time.to_owned()), None)?;
+        let info = Info::new(version.version().clone(), Some(publication.time.clone()), None)?;
         let (hashes, go_mod) = self.judge(version, &zip).await?;
         // One at a time, so that of two versions that differ the second finds all of the first.
         let _turn = self.publishing.lock().await;
         if let Some(there) = self.open(version, FileKind::Zip)?.and_then(|file| file.h1) {
             agree(version, there, hashes.zip)?;
         }
-        let note = Note::write_published(&self.tree, &zip, (version, time)).await?;
-        let recorded = self.admit.record(version, hashes).await;
+        let note = Note::write_published(&self.tree, &zip, (version, publication)).await?;
+        let recorded = self.admit.record(version, hashes, publication).await;
         let recorded = recorded.map_err(|refusal| PublishError::Failed(refused(&refusal)))?;
         agree(version, recorded.zip, hashes.zip)?;
         agree(version, recorded.go_mod, hashes.go_mod)?;

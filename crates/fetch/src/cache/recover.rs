@@ -12,7 +12,7 @@ use quipu_module::ModuleVersion;
 use super::Shared;
 use super::check;
 use super::mark::{hex, unhex};
-use super::publish::PublishError;
+use super::publish::{Publication, PublishError};
 use super::tree::{FileKind, Name, Tree, write_whole};
 use crate::error::{Error, ErrorKind, Result};
 use crate::staged::{Complete, PART, blocking};
@@ -26,6 +26,9 @@ const NOTE: &str = "for";
 /// Longest note that is read, in bytes.
 const MAX_NOTE: u64 = 64 << 10;
 
+/// Of the name of who publishes so much is noted, in characters.
+const MAX_BY: usize = 1000;
+
 /// The note beside a staged zip, removed when dropped.
 pub(super) struct Note {
     tree: Tree,
@@ -36,8 +39,8 @@ pub(super) struct Note {
 struct Said {
     version: ModuleVersion,
     sha256: [u8; 32],
-    /// When it was published; none if it was fetched.
-    published: Option<String>,
+    /// As what it is published; none if it was fetched.
+    published: Option<Publication>,
 }
 
 impl Note {
@@ -48,14 +51,17 @@ impl Note {
         blocking(move || write_whole(note.tree.storage(), &note.name, text.as_bytes()).map(|()| note)).await
     }
 
-    /// Says that `staged` is to be published at a time. Synced: it can be had nowhere again.
+    /// Says that `staged` is to be published, when, by whom and from where. Synced: it can be had nowhere again.
     pub(super) async fn write_published(
         tree: &Tree,
         staged: &Complete,
-        (version, time): (&ModuleVersion, &str),
+        (version, publication): (&ModuleVersion, &Publication),
     ) -> Result<Self> {
         let note = Self { tree: tree.clone(), name: beside(staged.name(), NOTE) };
-        let text = format!("{version}\n{}\n{time}\n", hex(staged.sha256()));
+        let Publication { time, by, peer, .. } = publication;
+        let by: String = by.chars().take(MAX_BY).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let text = format!("{version}\n{}\n{time}\n{by}\n{peer}\n", hex(staged.sha256()));
         let write = move || {
             let storage = note.tree.storage();
             let mut file = storage.create(&note.name)?;
@@ -73,9 +79,17 @@ impl Note {
         let text = std::str::from_utf8(&text).ok()?;
         let (version, sha256, published) = match text.split('\n').collect::<Vec<_>>()[..] {
             [version, sha256, ""] => (version, sha256, None),
-            [version, sha256, time, ""] => (version, sha256, Some(time.to_owned())),
+            // Older ones do not say by whom.
+            [version, sha256, time, ""] => (version, sha256, Some((time, "", ""))),
+            [version, sha256, time, by, peer, ""] => (version, sha256, Some((time, by, peer))),
             _ => return None,
         };
+        let published = published.map(|(time, by, peer)| Publication {
+            time: time.to_owned(),
+            by: by.to_owned(),
+            peer: peer.parse().ok(),
+            is_resumed: true,
+        });
         Some(Said { version: version.parse().ok()?, sha256: unhex(sha256)?, published })
     }
 }
@@ -147,8 +161,8 @@ impl Shared {
 
     async fn finish_noted(self: &Arc<Self>, said: &Said, staged: Complete) -> Result<()> {
         let version = &said.version;
-        if let Some(time) = &said.published {
-            let published = self.publish(version, staged, time).await;
+        if let Some(publication) = &said.published {
+            let published = self.publish(version, staged, publication).await;
             return published.map(drop).map_err(|error| match error {
                 PublishError::Failed(error) => error,
                 refused => Error::rejected(refused.to_string()),

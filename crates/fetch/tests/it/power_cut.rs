@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use quipu_fetch::storage::{Draft, Entry, Facts, Name, Placed, Storage, Stored};
-use quipu_fetch::{Cache, CacheOptions, Chain, FileKind};
+use quipu_fetch::{Cache, CacheOptions, Chain, FileKind, Publication};
 use quipu_module::{Patterns, ZipWriter};
 
 use crate::support::modules::Module;
@@ -326,7 +326,8 @@ async fn cut_publications(flaw: Option<&Flaw>) -> Result<BTreeSet<String>, Strin
     let publish = async |cache: Cache| {
         let mut staged = cache.stage(&version).await.ok()?;
         staged.write(&zip).await.ok()?;
-        cache.publish(version.clone(), staged, "2026-11-22T10:00:00Z".to_owned()).await.ok()
+        let publication = Publication { time: "2026-11-22T10:00:00Z".to_owned(), ..Publication::default() };
+        cache.publish(version.clone(), staged, publication).await.ok()
     };
     for steps in 1..MOST {
         let (disk, judge) = (Disk::new(steps, flaw), Judge::new());

@@ -1,11 +1,13 @@
 //! Publishing into a cache: first content, only copy, crashes.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 
 use quipu_fetch::{
-    AdmitAll, Cache, CacheOptions, Chain, ErrorKind, FileKind, PublishError, Published, Upstream as _,
+    Admit, AdmitAll, BoxFuture, Cache, CacheOptions, Chain, ErrorKind, FileKind, Hashes, Publication,
+    PublishError, Published, Recorded, Refusal, Upstream as _,
 };
-use quipu_module::{ModuleVersion, Patterns, ZipWriter};
+use quipu_module::{H1, ModuleVersion, Patterns, ZipWriter};
 use sha2::{Digest as _, Sha256};
 
 use super::root;
@@ -15,9 +17,42 @@ use crate::support::root::Root;
 const TIME: &str = "2026-11-22T10:00:00Z";
 
 fn cache(root: &Root) -> Cache {
+    judged(root, Arc::new(AdmitAll))
+}
+
+fn judged(root: &Root, admit: Arc<dyn Admit>) -> Cache {
     let published = Patterns::new("corp.example");
     let options = CacheOptions { published, ..support::options() };
-    root.open(Arc::new(Chain::of(Vec::new())), Arc::new(AdmitAll), options)
+    root.open(Arc::new(Chain::of(Vec::new())), admit, options)
+}
+
+/// Admits everything, and remembers what was published.
+#[derive(Default)]
+struct Scribe(Mutex<Vec<Publication>>);
+
+impl Admit for Scribe {
+    fn admit_go_mod<'a>(&'a self, version: &'a ModuleVersion, h1: H1) -> BoxFuture<'a, Result<(), Refusal>> {
+        AdmitAll.admit_go_mod(version, h1)
+    }
+
+    fn expect_zip<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>> {
+        AdmitAll.expect_zip(version)
+    }
+
+    fn admit_zip<'a>(&'a self, _: &'a ModuleVersion, _: Hashes) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn record<'a>(
+        &'a self,
+        _: &'a ModuleVersion,
+        hashes: Hashes,
+        publication: &'a Publication,
+    ) -> BoxFuture<'a, Result<Recorded, Refusal>> {
+        self.0.lock().unwrap().push(publication.clone());
+        let recorded = Recorded { index: None, zip: hashes.zip, go_mod: hashes.go_mod, is_new: true };
+        Box::pin(std::future::ready(Ok(recorded)))
+    }
 }
 
 fn version(text: &str) -> ModuleVersion {
@@ -37,7 +72,12 @@ fn zip(version: &ModuleVersion, content: &str) -> Vec<u8> {
 async fn publish(cache: &Cache, version: &ModuleVersion, zip: &[u8]) -> Result<Published, PublishError> {
     let mut staged = cache.stage(version).await.unwrap();
     staged.write(zip).await.unwrap();
-    cache.publish(version.clone(), staged, TIME.to_owned()).await
+    cache.publish(version.clone(), staged, publication()).await
+}
+
+fn publication() -> Publication {
+    let (by, peer) = ("token 3f1c9a0b7d52 (ci)".to_owned(), Some(IpAddr::from([192, 0, 2, 7])));
+    Publication { time: TIME.to_owned(), by, peer, is_resumed: false }
 }
 
 #[tokio::test]
@@ -90,6 +130,67 @@ async fn a_crash_loses_nothing_that_may_be_logged() {
             assert_eq!(listed.unwrap(), [version.version().clone()]);
             assert!(cache.is_only_copy(&version).unwrap());
             assert_eq!(cache.file(&version, FileKind::Zip).await.unwrap().bytes().await.unwrap(), zip);
+        }
+    }
+}
+
+/// Who published is known after a crash, too, as far as the one that crashed has written it down.
+#[tokio::test]
+async fn after_a_crash_it_is_known_who_published() {
+    let version = version("corp.example/m@v1.0.0");
+    let zip = zip(&version, "package m\n");
+    let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
+    let Publication { time, by, peer, .. } = publication();
+    let unknown = Publication { time: time.clone(), is_resumed: true, ..Publication::default() };
+    for (note, expected) in [
+        (format!("{time}\n"), unknown.clone()),
+        (format!("{time}\n{by}\n{}\n", peer.unwrap()), Publication { is_resumed: true, ..publication() }),
+        (format!("{time}\n\n\n"), unknown),
+    ] {
+        let (root, scribe) = (root(), Arc::new(Scribe::default()));
+        root.put(".staging/7.for", format!("{version}\n{sha256}\n{note}"));
+        root.put(".staging/7.part", &zip);
+        assert_eq!(judged(&root, scribe.clone()).recover().await, 1);
+        assert_eq!(*scribe.0.lock().unwrap(), [expected]);
+    }
+}
+
+/// An [`Admit`] that never answers, as when the power goes.
+struct Never;
+
+impl Admit for Never {
+    fn admit_go_mod<'a>(&'a self, _: &'a ModuleVersion, _: H1) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn expect_zip<'a>(&'a self, _: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn admit_zip<'a>(&'a self, _: &'a ModuleVersion, _: Hashes) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// What one run writes down the next one reads, whatever a token is called.
+#[tokio::test]
+async fn what_is_noted_of_who_publishes_is_read_again() {
+    for (by, read) in [("token x (ci)", "token x (ci)"), ("two\nlines\u{7f}", "two lines "), ("", "")] {
+        for peer in [None, Some(IpAddr::from([192, 0, 2, 7])), "2001:db8::1".parse().ok()] {
+            let (root, scribe) = (root(), Arc::new(Scribe::default()));
+            let version = version("corp.example/m@v1.0.0");
+            let crashing = judged(&root, Arc::new(Never));
+            let mut staged = crashing.stage(&version).await.unwrap();
+            staged.write(&zip(&version, "package m\n")).await.unwrap();
+            let publication = Publication { by: by.to_owned(), peer, ..publication() };
+            tokio::spawn(async move { crashing.publish(version, staged, publication).await });
+            while !root.own(".staging").iter().any(|name| name.ends_with(".for")) {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            let cache = judged(&root, scribe.clone());
+            assert_eq!(cache.recover().await, 1);
+            let expected = Publication { by: read.to_owned(), peer, is_resumed: true, ..self::publication() };
+            assert_eq!(*scribe.0.lock().unwrap(), [expected]);
         }
     }
 }

@@ -8,7 +8,7 @@ use quipu_fetch::{Cache, CacheOptions, Policy};
 use quipu_ledger::{Ledger, Vouch};
 use quipu_module::{ModuleVersion, Patterns};
 use quipu_note::VerifierKey;
-use quipu_server::{Admission, Other, Vouching};
+use quipu_server::{Admission, AuditLog, Other, Vouching};
 use serde_json::json;
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -129,7 +129,11 @@ async fn take_in(config: &Config, source: Arc<Source>, how: &How, place: &Place)
         },
         Proven::Not(verdict) => return Ok(verdict),
     };
-    let admission = Admission::new(ledger.clone(), vouching);
+    let audit = data.audit();
+    let audit =
+        AuditLog::open(&audit).with_context(|| format!("cannot use the audit log {}", audit.display()))?;
+    // Before anything is taken in, the cache publishes what a crash of the server left on its way.
+    let admission = Admission::new(ledger.clone(), vouching).noting_in(audit);
     let cache = open_cache(config, data, verifier, (&source, &admission))?;
     cache.recover().await;
     take_all(&cache, &source, ledger).await?.tell(source.versions.len(), how)

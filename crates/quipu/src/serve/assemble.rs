@@ -72,18 +72,16 @@ pub(super) async fn assemble(
     };
     let modules = Cache::open_root(&data.modules(), sources.upstream, admission.admit(), options)
         .with_context(|| format!("cannot use the module cache {}", data.modules().display()))?;
-    tokio::spawn(house::recover(modules.clone()));
-    tokio::spawn(house::keep(modules.clone()));
     let Served { verifier, url, metrics, access, downloads } = served;
     let operation =
         Operation { exports: exports(url, verifier), metrics: Arc::new(move || metrics.render()) };
     let hooks = hooks::secrets(&config.set.hooks)?;
-    Ok(App::new(Parts {
+    let app = App::new(Parts {
         ledger: ledger.clone(),
         name,
         instance,
         admission,
-        modules,
+        modules: modules.clone(),
         others,
         access,
         hooks,
@@ -91,7 +89,11 @@ pub(super) async fn assemble(
         offering,
         downloads,
         ahead: retention.ahead.unwrap_or(0),
-    }))
+    });
+    // What is finished now may be published, and only the application has made sure that it is noted.
+    tokio::spawn(house::recover(modules.clone()));
+    tokio::spawn(house::keep(modules));
+    Ok(app)
 }
 
 /// Bytes that stay free on the disk of the module cache.

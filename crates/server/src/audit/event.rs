@@ -19,7 +19,7 @@ pub enum EventKind {
     Start,
     /// The server stopped; the detail says why, if nobody told it to.
     Stop,
-    /// A version was published.
+    /// A version was published: it is in the log, and is served from now on.
     Publish,
     /// A version was offered that has another hash in the log.
     Conflict,

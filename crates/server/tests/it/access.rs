@@ -19,6 +19,7 @@ use quipu_server::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use zip_writer::{deflated, entry, write_zip};
 
 const NAME: &str = "sum.corp.example";
@@ -61,20 +62,22 @@ impl Upstream for Squatter {
     }
 }
 
-struct Server {
-    addr: SocketAddr,
-    ledger: Ledger,
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) ledger: Ledger,
+    pub(crate) modules: Cache,
     audit: AuditLog,
     downloads: Downloads,
-    tokens: BTreeMap<&'static str, Secret>,
-    stop: watch::Sender<bool>,
-    dir: tempfile::TempDir,
+    pub(crate) tokens: BTreeMap<&'static str, Secret>,
+    pub(crate) stop: watch::Sender<bool>,
+    pub(crate) serving: JoinHandle<usize>,
+    pub(crate) dir: tempfile::TempDir,
 }
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
@@ -98,8 +101,12 @@ fn issue(file: &TokenFile, n: u8, scope: Scope, patterns: &str) -> Secret {
 }
 
 impl Server {
-    async fn start(anonymous: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(crate) async fn start(anonymous: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), anonymous).await
+    }
+
+    /// Its module cache is in `modules`, with what is there.
+    pub(crate) async fn start_in(dir: tempfile::TempDir, anonymous: &str) -> Self {
         let data = dir.path().join("data");
         std::fs::create_dir(&data).unwrap();
         let signer = SignerKey::from_seed(NAME.parse().unwrap(), &[7; 32].into());
@@ -132,7 +139,7 @@ impl Server {
             name: NAME.to_owned(),
             instance: "test".to_owned(),
             admission,
-            modules,
+            modules: modules.clone(),
             others: Vec::new(),
             access,
             hooks: BTreeMap::new(),
@@ -144,8 +151,9 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(async move { app.serve(listener, ListenOptions::default(), stopped).await });
-        Self { addr, ledger, audit, downloads, tokens, stop, dir }
+        let serving =
+            tokio::spawn(async move { app.serve(listener, ListenOptions::default(), stopped).await });
+        Self { addr, ledger, modules, audit, downloads, tokens, stop, serving, dir }
     }
 
     async fn ask(&self, method: &str, path: &str, token: &str, body: &[u8]) -> Answer {
@@ -170,15 +178,15 @@ impl Server {
         Answer { status, head, body: raw[split + 4..].to_vec() }
     }
 
-    async fn get(&self, path: &str, token: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Answer {
         self.ask("GET", path, token, b"").await
     }
 
-    async fn put(&self, version: &str, token: &str, zip: &[u8]) -> Answer {
+    pub(crate) async fn put(&self, version: &str, token: &str, zip: &[u8]) -> Answer {
         self.ask("PUT", &format!("/corp.example/team/m/@v/{version}.zip"), token, zip).await
     }
 
-    fn audited(&self) -> String {
+    pub(crate) fn audited(&self) -> String {
         let path = self.dir.path().join("audit.log");
         let report = check_audit_log(std::io::BufReader::new(std::fs::File::open(&path).unwrap()), None);
         assert_eq!(report.unwrap().fault, None);

@@ -10,4 +10,5 @@ mod log;
 #[path = "../common/minter.rs"]
 mod minter;
 mod oidc;
+mod publish;
 mod server;
