@@ -126,7 +126,7 @@ impl Shared {
         // Its go.mod first: stored on its own anyway, and both are judged together.
         let go_mod = self.file(version, FileKind::GoMod).await?.h1;
         let go_mod = go_mod.ok_or_else(|| Error::unavailable("the stored go.mod has no hash"))?;
-        if let Some(found) = self.find_dropped_zip(name).await?
+        if let Some(found) = self.find_dropped(name).await?
             && self.adopt_zip(version, name, (found, go_mod)).await?
         {
             return Ok(());
@@ -186,7 +186,7 @@ impl Shared {
     }
 
     /// Checks a zip by Go's rules and hashes its content.
-    async fn check(self: &Arc<Self>, version: &ModuleVersion, name: &Name) -> Result<Checked> {
+    pub(super) async fn check(self: &Arc<Self>, version: &ModuleVersion, name: &Name) -> Result<Checked> {
         let closed = |_| Error::unavailable("the cache is shut down");
         let _place = self.checks.acquire().await.map_err(closed)?;
         check::check(version.clone(), self.tree.clone(), name.clone()).await
@@ -253,7 +253,7 @@ impl Shared {
         self.on_disk(move |shared| shared.tree.read_up_to(&name, most)).await
     }
 
-    async fn find_dropped_zip(self: &Arc<Self>, name: &Name) -> Result<Option<check::Found>> {
+    pub(super) async fn find_dropped(self: &Arc<Self>, name: &Name) -> Result<Option<check::Found>> {
         let name = name.clone();
         self.on_disk(move |shared| shared.tree.open(&name)?.map(check::find).transpose()).await
     }

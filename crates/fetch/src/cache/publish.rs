@@ -89,7 +89,8 @@ impl Cache {
     }
 
     /// Publishes `zip` as `version`: judges it, takes it into the log, and serves it from then on. The first content counts
-    /// for ever; the same content again changes nothing. Goes on when the caller leaves.
+    /// for ever; the same content again changes nothing, not even where it is packed otherwise. Goes on when the caller
+    /// leaves.
     ///
     /// # Errors
     /// See [`PublishError`]. After [`PublishError::Failed`] the version may or may not be in the log: sending the same
@@ -164,7 +165,8 @@ impl Shared {
         spawn_blocking(work).await.unwrap_or_else(fault)
     }
 
-    /// Places the files of a version that is in the log. The zip comes last: a version without it is not listed.
+    /// Places the files of a version that is in the log, as far as they are not there. The zip comes last: a version without
+    /// it is not listed.
     async fn settle_published(
         self: &Arc<Self>,
         version: &ModuleVersion,
@@ -173,32 +175,54 @@ impl Shared {
         (go_mod, info): (Bytes, Info),
     ) -> Result<()> {
         let go_mod = self.staging.write(go_mod).await?;
-        self.settle_ours(go_mod, &Name::file(version, FileKind::GoMod), hashes.go_mod).await?;
+        self.settle_ours(version, FileKind::GoMod, (go_mod, hashes.go_mod)).await?;
         let info = self.staging.write(info.format().into()).await?;
         let _ = self.place(info, &Name::file(version, FileKind::Info)).await?;
         let only_copy = self.staging.write(format!("quipu-published 1\n{}\n", hashes.zip).into()).await?;
         let name = Name::published(version);
         self.on_disk(move |shared| shared.tree.replace(only_copy.name(), &name)).await?;
-        self.settle_ours(zip, &Name::file(version, FileKind::Zip), hashes.zip).await?;
+        self.settle_ours(version, FileKind::Zip, (zip, hashes.zip)).await?;
         for kind in [FileKind::Info, FileKind::GoMod, FileKind::Zip] {
             self.absent.remove(Name::file(version, kind).as_str());
         }
         Ok(())
     }
 
-    /// Places and marks a file that the log vouches for. Another one at its place that nobody admitted gives way.
-    async fn settle_ours(self: &Arc<Self>, staged: Complete, name: &Name, h1: H1) -> Result<()> {
+    /// Places and marks a file that the log vouches for. The same content that is there stays, byte for byte: it may have
+    /// been served, and zips of the same files need not be alike. Another one that nobody admitted gives way.
+    async fn settle_ours(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        kind: FileKind,
+        (staged, h1): (Complete, H1),
+    ) -> Result<()> {
+        if self.open(version, kind)?.is_some_and(|there| there.h1 == Some(h1)) {
+            return Ok(());
+        }
+        let name = Name::file(version, kind);
+        // Its mark may be lost, as it is not synced.
+        if kind == FileKind::Zip
+            && let Some(found) = self.find_dropped(&name).await?
+            && self.check(version, &name).await.is_ok_and(|there| there.h1 == h1)
+        {
+            return self.mark(&name, h1, found.sha256, found.length).await;
+        }
         let (sha256, length) = (*staged.sha256(), staged.length());
         let (at, to) = (staged.name().clone(), name.clone());
-        let place = move |shared: &Self| match shared.tree.place(&at, &to)? {
-            Placed::New => Ok(()),
-            Placed::Existed => shared.tree.replace(&at, &to),
+        let place = move |shared: &Self| {
+            // Whoever opens the new file before it is marked must not find what was said of another one.
+            shared.tree.remove(&to.mark())?;
+            match shared.tree.place(&at, &to)? {
+                Placed::New => Ok(()),
+                Placed::Existed => shared.tree.replace(&at, &to),
+            }
         };
         self.on_disk(place).await?;
-        self.known.remove(name.as_str());
         self.counters.stored(length);
         drop(staged);
-        self.mark(name, h1, sha256, length).await
+        self.mark(&name, h1, sha256, length).await?;
+        self.known.remove(name.as_str());
+        Ok(())
     }
 }
 

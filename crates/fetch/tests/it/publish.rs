@@ -80,6 +80,18 @@ fn publication() -> Publication {
     Publication { time: TIME.to_owned(), by, peer, is_resumed: false }
 }
 
+/// The same files, packed at another time.
+fn packed_later(zip: &[u8]) -> Vec<u8> {
+    let mut later = zip.to_vec();
+    // Where the time of a file stands, by APPNOTE.TXT 4.3.7 and 4.3.12.
+    for (signature, time) in [(b"PK\x03\x04", 10), (b"PK\x01\x02", 12)] {
+        let places: Vec<_> = (0..zip.len() - 4).filter(|at| &zip[*at..at + 4] == signature).collect();
+        places.iter().for_each(|at| later[at + time] ^= 1);
+    }
+    assert_ne!(later, zip);
+    later
+}
+
 #[tokio::test]
 async fn the_first_content_is_the_only_copy_and_stays() {
     let root = root();
@@ -108,6 +120,65 @@ async fn what_is_not_ours_is_not_published() {
         panic!("published")
     };
     assert_eq!(error.kind(), ErrorKind::Forbidden);
+}
+
+/// What was served once is served again: zips of the same files need not be alike.
+#[tokio::test]
+async fn the_same_content_packed_otherwise_changes_nothing() {
+    for size in [10, 400_000] {
+        let root = root();
+        let version = version("corp.example/m@v1.0.0");
+        let mut state = 1u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'0' + (state >> 58) as u8)
+        });
+        let first = zip(&version, &format!("package m // {}\n", noise.take(size).collect::<String>()));
+        assert_eq!(first.len() > 256 << 10, size > 10, "one of them is not kept in memory");
+        let second = packed_later(&first);
+        publish(&cache(&root), &version, &first).await.unwrap();
+        let cache = cache(&root);
+        let before = cache.open(&version, FileKind::Zip).unwrap().unwrap();
+        let files = |root: &Root| root.tree().iter().map(|name| root.get(name)).collect::<Vec<_>>();
+        let all = files(&root);
+        // The second time the mark is lost, as a power cut may have it.
+        for mark_is_lost in [false, true] {
+            let cache = if mark_is_lost {
+                root.remove("corp.example/m/@v/v1.0.0.zip.ok");
+                self::cache(&root)
+            } else {
+                cache.clone()
+            };
+            let again = publish(&cache, &version, &second).await.unwrap();
+            assert_eq!(Some(again.recorded.zip), before.h1);
+            let served = cache.open(&version, FileKind::Zip).unwrap().unwrap();
+            assert_eq!(served.etag, before.etag, "{size} {mark_is_lost}");
+            assert_eq!(served.bytes().await.unwrap(), first, "{size} {mark_is_lost}");
+            assert_eq!(files(&root), all, "{size} {mark_is_lost}");
+            assert_eq!(root.own(".staging"), [""; 0]);
+        }
+    }
+}
+
+/// A zip that is gone or damaged comes back with what is published again, and with its own tag.
+#[tokio::test]
+async fn what_is_lost_comes_back_when_it_is_published_again() {
+    for damage in [None, Some("damaged")] {
+        let root = root();
+        let version = version("corp.example/m@v1.0.0");
+        let (stored, first) = ("corp.example/m/@v/v1.0.0.zip", zip(&version, "package m\n"));
+        publish(&cache(&root), &version, &first).await.unwrap();
+        match damage {
+            None => root.remove(stored),
+            Some(damage) => root.put(stored, damage),
+        }
+        let (cache, second) = (cache(&root), packed_later(&first));
+        publish(&cache, &version, &second).await.unwrap();
+        let served = cache.open(&version, FileKind::Zip).unwrap().unwrap();
+        let digest: String = Sha256::digest(&second)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(&*served.etag, format!("\"{digest}\""));
+        assert_eq!(served.bytes().await.unwrap(), second);
+    }
 }
 
 /// What a crash after the append leaves staged is published at the next start, without anything to ask it of.
