@@ -1,5 +1,6 @@
 //! The tree on disk and the real `go` command. Without `go` on this machine these tests say so and pass.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -34,7 +35,8 @@ fn go(directory: &Path, proxy: &str, arguments: &[&str]) -> (bool, String) {
 fn has_go() -> bool {
     let found = Command::new("go").arg("version").output().is_ok();
     if !found {
-        eprintln!("skipped: no go command here");
+        // Past the harness, which shows nothing of what a passing test prints.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no go command here");
     }
     found
 }

@@ -1,6 +1,7 @@
 //! `check`: go.sum files and module caches against honest databases and others.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -290,7 +291,8 @@ fn sarif_has_what_code_scanning_reads() {
 #[test]
 fn the_real_log_holds_a_real_go_sum() {
     if std::env::var_os("QUIPU_LIVE").is_none_or(|value| value != "1") {
-        eprintln!("SKIPPED: asks the real upstream; set QUIPU_LIVE=1");
+        // Past the harness, which shows nothing of what a passing test prints.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: asks the real upstream; set QUIPU_LIVE=1");
         return;
     }
     let output = std::process::Command::new("go").args(["env", "GOPROXY"]).output().unwrap();

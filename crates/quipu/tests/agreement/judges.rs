@@ -1,6 +1,7 @@
 //! The verifiers.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,7 +28,9 @@ impl Judges {
     /// None, said loudly, if they are not here.
     pub(crate) fn find() -> Option<Self> {
         let Some(interop) = std::env::var_os("QUIPU_INTEROP").map(PathBuf::from) else {
-            eprintln!(
+            // Past the harness, which shows nothing of what a passing test prints.
+            let _ = writeln!(
+                std::io::stderr(),
                 "SKIPPED: QUIPU_INTEROP names no directory with gosumcheck and fsck (tools/test builds them)"
             );
             return None;

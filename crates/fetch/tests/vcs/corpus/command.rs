@@ -1,5 +1,6 @@
 //! The real `go` command, fetching from repositories on this disk as if they were on a well-known host.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -35,7 +36,8 @@ impl Go {
     /// `None`, and a word about it, without `go` on this machine.
     pub(crate) fn find() -> Option<Self> {
         if Command::new("go").arg("version").output().is_err() {
-            eprintln!("skipped: no go command here");
+            // Past the harness, which shows nothing of what a passing test prints.
+            let _ = writeln!(std::io::stderr(), "SKIPPED: no go command here");
             return None;
         }
         let directory = tempfile::tempdir().unwrap();
