@@ -226,8 +226,9 @@ async fn after_a_crash_it_is_known_who_published() {
     }
 }
 
-/// An [`Admit`] that never answers, as when the power goes.
-struct Never;
+/// An [`Admit`] that tells when a zip is put before it and never answers, as when the power goes.
+#[derive(Default)]
+struct Never(tokio::sync::Notify);
 
 impl Admit for Never {
     fn admit_go_mod<'a>(&'a self, _: &'a ModuleVersion, _: H1) -> BoxFuture<'a, Result<(), Refusal>> {
@@ -239,6 +240,7 @@ impl Admit for Never {
     }
 
     fn admit_zip<'a>(&'a self, _: &'a ModuleVersion, _: Hashes) -> BoxFuture<'a, Result<(), Refusal>> {
+        self.0.notify_one();
         Box::pin(std::future::pending())
     }
 }
@@ -250,14 +252,13 @@ async fn what_is_noted_of_who_publishes_is_read_again() {
         for peer in [None, Some(IpAddr::from([192, 0, 2, 7])), "2001:db8::1".parse().ok()] {
             let (root, scribe) = (root(), Arc::new(Scribe::default()));
             let version = version("corp.example/m@v1.0.0");
-            let crashing = judged(&root, Arc::new(Never));
+            let power = Arc::new(Never::default());
+            let crashing = judged(&root, power.clone());
             let mut staged = crashing.stage(&version).await.unwrap();
             staged.write(&zip(&version, "package m\n")).await.unwrap();
             let publication = Publication { by: by.to_owned(), peer, ..publication() };
             tokio::spawn(async move { crashing.publish(version, staged, publication).await });
-            while !root.own(".staging").iter().any(|name| name.ends_with(".for")) {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
+            power.0.notified().await;
             let cache = judged(&root, scribe.clone());
             assert_eq!(cache.recover().await, 1);
             let expected = Publication { by: read.to_owned(), peer, is_resumed: true, ..self::publication() };
