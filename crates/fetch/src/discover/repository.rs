@@ -51,7 +51,7 @@ impl RepositoryUrl {
             "https" | "http" if rest.split('/').next().is_some_and(|authority| authority.contains('@')) => {
                 Err("user information in a public address")
             }
-            "https" | "http" => Url::parse(&text).map(|_| ()).ok_or("malformed address"),
+            "https" | "http" => check_url(&text),
             _ => check_authority(rest),
         }?;
         Ok(Self { text, scheme })
@@ -84,6 +84,15 @@ impl fmt::Display for RepositoryUrl {
     }
 }
 
+/// An address of the web.
+fn check_url(text: &str) -> Result<(), &'static str> {
+    let url = Url::parse(text).ok_or("malformed address")?;
+    let host = url.authority().host();
+    let is_ipv6 = host.contains(':');
+    let good = is_ipv6 || host.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if good { Ok(()) } else { Err("malformed address") }
+}
+
 /// `[user@]host[:port]` in front of a path.
 fn check_authority(rest: &str) -> Result<(), &'static str> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -112,6 +121,7 @@ mod tests {
             ("git+ssh://h.example/~u/x", true),
             ("svn+ssh://h.example/x", true),
             ("http://127.0.0.1:8080/x", false),
+            ("https://[::1]/x", true),
             ("git://h.example/x", false),
             ("svn://h.example/x", false),
         ] {
@@ -129,6 +139,8 @@ mod tests {
             ("-u://x", "unknown scheme"),
             ("https://u:p@h.example/x", "user information in a public address"),
             ("https:///x", "malformed address"),
+            ("https://-u.example/x", "malformed address"),
+            ("http://-", "malformed address"),
             ("https://h.example/x#y", "malformed address"),
             ("ssh://-oProxyCommand=x/y", "malformed address"),
             ("ssh://u:p@h.example/x", "malformed address"),
