@@ -40,7 +40,7 @@ use quipu_module::{ModulePath, ModuleVersion, Patterns, Query, Version};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Semaphore;
 
-pub use admit::{Admit, AdmitAll, Hashes, Recorded, Refusal};
+pub use admit::{Admit, AdmitAll, Finding, FindingKind, Hashes, Recorded, Refusal};
 pub use evidence::EvidenceLimits;
 pub use latest::highest;
 pub use moved::Moved;

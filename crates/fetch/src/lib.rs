@@ -80,7 +80,8 @@ mod vcs;
 
 pub use cache::{
     Admit, AdmitAll, Cache, CacheOptions, CacheRoom, CacheStats, CachedFile, Evicted, EvidenceLimits,
-    FileKind, Hashes, Housed, Moved, Publication, PublishError, Published, Recorded, Refusal, highest,
+    FileKind, Finding, FindingKind, Hashes, Housed, Moved, Publication, PublishError, Published, Recorded,
+    Refusal, highest,
 };
 pub use chain::{Chain, Link};
 pub use client::{

@@ -12,6 +12,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quipu_ledger::{Ledger, Vouch};
 use quipu_note::VerifierKey;
 use quipu_server::{AuditLog, Downloads, Event, EventKind, Identity, ListenOptions, last_run_ended};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -86,7 +87,7 @@ async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door)
     let app = assemble(config, data, ledger, served).await?;
     // Whoever has read the lines may tell the server to stop, or kill it: the start is on the disk by then.
     let orders = Orders::listen()?;
-    audit.note(started(data, &verifier));
+    audit.note(started(config, data, &verifier)?);
     if tokio::time::timeout(NOTING, audit.sync()).await.is_err() {
         warn!("the audit log is not written: its disk does not answer");
     }
@@ -112,20 +113,22 @@ async fn open_door(config: &Config, data: &DataDir, ledger: &Ledger, door: Door)
     }
 }
 
-/// What is noted of a start; says so if the run before has noted no end.
-fn started(data: &DataDir, verifier: &VerifierKey) -> Event {
+/// What is noted of a start: with which settings (the hash of what `quipu config show` prints), and if the run before has
+/// noted no end.
+fn started(config: &Config, data: &DataDir, verifier: &VerifierKey) -> Result<Event> {
     let ended = last_run_ended(&data.audit()).unwrap_or_else(|error| {
         warn!(%error, "the end of the audit log cannot be read");
         None
     });
-    let mut detail = env!("CARGO_PKG_VERSION").to_owned();
+    let settings = hex::encode(Sha256::digest(config.show()?));
+    let mut detail = format!("{}; settings sha256:{settings}", env!("CARGO_PKG_VERSION"));
     if ended == Some(false) {
         warn!(
             "the run before noted no end: it was killed, the power went, or the audit log could not be written"
         );
         detail += "; the run before noted no end";
     }
-    Event::new(EventKind::Start).what(&verifier.to_string()).detail(&detail)
+    Ok(Event::new(EventKind::Start).what(&verifier.to_string()).detail(&detail))
 }
 
 /// Writes what is left of the records of what was done. A disk that does not answer keeps nobody waiting for ever.

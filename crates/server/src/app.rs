@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::access::{Access, Token};
+use crate::asker::Asker;
 use crate::audit::AuditLog;
 use crate::downloads::{DownloadKind, Downloads, Sent};
 use crate::feed::Feed;
@@ -242,7 +243,8 @@ impl Inner {
         let need = || gate::need(route, &self.name, &self.others);
         match self.gate.check_reading(need, asked, peer.ip()).await {
             Ok(pass) => {
-                let reply = self.route(route, request, crowded).await;
+                let asker = Asker { holder: pass.holder.clone(), peer: Some(peer.ip()) };
+                let reply = asker.scope(self.route(route, request, crowded)).await;
                 self.note_download(route, request.method(), &reply, pass.holder.as_deref());
                 if pass.is_public { reply } else { reply::private(reply) }
             }
@@ -288,7 +290,9 @@ impl Inner {
         };
         match self.gate.pass(&gate::need_to_publish(module), asked, peer).await {
             Ok(Pass { holder: Some(token), .. }) => {
-                self.publisher.put(module, body, Sender::new(&token, peer)).await
+                let (sender, asker) =
+                    (Sender::new(&token, peer), Asker { holder: Some(token), peer: Some(peer) });
+                asker.scope(self.publisher.put(module, body, sender)).await
             }
             Ok(_) => reply::closing(reply::refuse(&Refusal::Unauthorized)),
             Err(refusal) => reply::closing(reply::refuse(&refusal)),

@@ -79,7 +79,23 @@ impl Filter {
     pub(crate) async fn check(&self, module: &ModuleVersion, reach: Reach) -> Result<()> {
         match self.judge(module, reach).await? {
             Err(refused) if self.note(module, &refused) => Err(forbidden(&refused)),
-            Ok(()) | Err(_) => Ok(()),
+            Err(_) => Ok(()),
+            Ok(()) => {
+                self.note_exemption(module, reach).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes what is let through although it is too young. A dry run lets everything through.
+    async fn note_exemption(&self, module: &ModuleVersion, reach: Reach) {
+        let Some((cooldown, now, exemption)) = self.offering.exemption(module) else { return };
+        if self.offering.is_dry() || self.is_old(module).unwrap_or(true) {
+            return;
+        }
+        let Ok(time) = self.time(module, reach).await else { return };
+        if cooldown.judge(module, time.as_deref(), now).is_err() {
+            self.offering.note_exempt(module, &exemption);
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod access;
 mod app;
+mod asker;
 mod audit;
 mod body;
 mod downloads;

@@ -10,7 +10,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quipu_fetch::{Admit, BoxFuture, Hashes, Hops, Policy, Publication, Recorded, Refusal};
+use quipu_fetch::{
+    Admit, BoxFuture, Finding, FindingKind, Hashes, Hops, Policy, Publication, Recorded, Refusal,
+};
 use quipu_ledger::{Entry, Ledger, SignedHead};
 use quipu_module::{H1, ModuleVersion, Record};
 use quipu_verify as verify;
@@ -290,6 +292,16 @@ impl Admit for Records {
                 Standing::Ours => self.take_in(module, hashes).await,
             }
         })
+    }
+
+    fn note(&self, finding: &Finding<'_>) {
+        let Some(audit) = self.audit.get() else { return };
+        let kind = match finding.kind {
+            FindingKind::Mismatch => EventKind::Mismatch,
+            FindingKind::MovedTag => EventKind::MovedTag,
+        };
+        let detail = format!("{}: {}", finding.file.extension(), finding.text);
+        audit.note(Event::new(kind).what(&finding.version.to_string()).detail(&detail));
     }
 
     fn record<'a>(

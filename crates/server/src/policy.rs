@@ -14,7 +14,7 @@ mod versions;
 
 pub use cooldown::{Cooldown, Waiver};
 pub use fixes::Fixes;
-pub use offering::{Decision, Decisions, LogDecisions, Offering};
+pub use offering::{Decision, Decisions, LogDecisions, Offering, Outcome};
 pub use quarantine::{Quarantine, Quarantined};
 pub use rules::{Action, Rule, Rulebook};
 pub use toolchain::ToolchainRule;

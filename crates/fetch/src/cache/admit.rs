@@ -3,6 +3,7 @@
 use quipu_module::{H1, ModuleVersion};
 
 use super::publish::Publication;
+use super::tree::FileKind;
 use crate::upstream::BoxFuture;
 
 /// Why something is not admitted.
@@ -79,6 +80,32 @@ pub trait Admit: Send + Sync + 'static {
         let recorded = Recorded { index: None, zip: hashes.zip, go_mod: hashes.go_mod, is_new: true };
         Box::pin(async move { admitted.await.map(|()| recorded) })
     }
+
+    /// Is told of what was found wrong and is kept aside: once for each case, as far as they are remembered. Must not block
+    /// for long.
+    fn note(&self, _finding: &Finding<'_>) {}
+}
+
+/// Something about a version that is not as it was, or as it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding<'a> {
+    /// What kind of thing it is.
+    pub kind: FindingKind,
+    /// The version.
+    pub version: &'a ModuleVersion,
+    /// The file.
+    pub file: FileKind,
+    /// What is wrong, for people, on one line.
+    pub text: &'a str,
+}
+
+/// What can be found wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindingKind {
+    /// A file, sent or stored, is not what is recorded, or cannot be a module's.
+    Mismatch,
+    /// Upstream says that the version is another commit than it was.
+    MovedTag,
 }
 
 /// What is recorded for a version.

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use quipu_module::ModuleVersion;
 
+use super::Shared;
+use super::admit::{Finding, FindingKind};
 use super::mark::hex;
 use super::tree::{FileKind, Name, Tree, write_whole};
 
@@ -58,14 +60,17 @@ impl Evidence {
         Ok(Self { tree: tree.clone(), limits, kept: Mutex::new(kept) })
     }
 
-    /// Moves the file of this name here as evidence, or removes it where there is no room. Blocks.
-    pub(super) fn keep(&self, case: &Case<'_>, name: &Name) -> io::Result<()> {
+    /// Moves the file of this name here as evidence, or removes it where there is no room. Whether the case was not known
+    /// before. Blocks.
+    pub(super) fn keep(&self, case: &Case<'_>, name: &Name) -> io::Result<bool> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let id = hex(&case.sha256[..16]);
         let file = |extension: &str| Name::checked(format!("{DIRECTORY}/{id}.{extension}"));
         let length = self.tree.inspect(name)?.ok_or(io::ErrorKind::NotFound)?.length;
-        if self.tree.has(&file("txt"))? || kept.0 >= self.limits.cases {
-            return self.tree.remove(name);
+        let is_known = self.tree.has(&file("txt"))?;
+        if is_known || kept.0 >= self.limits.cases {
+            self.tree.remove(name)?;
+            return Ok(!is_known);
         }
         let text = format!(
             "{} {}\nsha256 {}\nlength {length}\n\n{}\n",
@@ -87,7 +92,20 @@ impl Evidence {
             self.tree.storage().replace(name, &file(case.kind.extension()))?;
             kept.1 += length;
         }
-        self.tree.storage().sync(Some(&directory()))
+        self.tree.storage().sync(Some(&directory()))?;
+        Ok(true)
+    }
+}
+
+impl Shared {
+    /// Keeps a case and says so, if it is not known yet. Blocks.
+    pub(super) fn keep_case(&self, kind: FindingKind, case: &Case<'_>, name: &Name) -> io::Result<()> {
+        let kept = self.evidence.keep(case, name);
+        if !matches!(kept, Ok(false)) {
+            let Case { version, kind: file, text, .. } = *case;
+            self.admit.note(&Finding { kind, version, file, text });
+        }
+        kept.map(drop)
     }
 }
 
@@ -109,7 +127,14 @@ mod tests {
         let limits = EvidenceLimits { cases: 3, bytes: 10 };
         let evidence = Evidence::open(&tree, limits).unwrap();
         let file = Name::parse("file").unwrap();
-        for (n, content) in [(1, "12345678"), (1, "12345678"), (2, "12345678"), (3, ""), (4, "")] {
+        let files = [
+            (1, "12345678", true),
+            (1, "12345678", false),
+            (2, "12345678", true),
+            (3, "", true),
+            (4, "", true),
+        ];
+        for (n, content, is_new) in files {
             write_whole(tree.storage(), &file, content.as_bytes()).unwrap();
             let case = Case {
                 version: &version,
@@ -118,7 +143,7 @@ mod tests {
                 text: "why",
                 proof: b"proof",
             };
-            evidence.keep(&case, &file).unwrap();
+            assert_eq!(evidence.keep(&case, &file).unwrap(), is_new);
             assert!(!tree.has(&file).unwrap());
         }
         let entries = tree.list(Some(&directory())).unwrap();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quipu_module::{H1, ModuleVersion, Query, hash_go_mod};
 
 use super::Shared;
-use super::admit::Refusal;
+use super::admit::{FindingKind, Refusal};
 use super::check::{self, Checked};
 use super::evidence::Case;
 use super::mark::Mark;
@@ -281,7 +281,7 @@ impl Shared {
         let version = version.clone();
         let keep = move |shared: &Self| {
             let case = Case { version: &version, kind, sha256: &sha256, text: &text, proof: &[] };
-            shared.evidence.keep(&case, &Name::file(&version, kind))
+            shared.keep_case(FindingKind::Mismatch, &case, &Name::file(&version, kind))
         };
         self.on_disk(keep).await
     }
@@ -301,7 +301,7 @@ impl Shared {
         let keep = move |shared: &Self| {
             let case =
                 Case { version: &version, kind, sha256: staged.sha256(), text: &text, proof: &evidence };
-            shared.evidence.keep(&case, staged.name())
+            shared.keep_case(FindingKind::Mismatch, &case, staged.name())
         };
         // Already logged by the disk error.
         let _ = self.on_disk(keep).await;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quipu_module::{ModuleVersion, Query};
 
 use super::Shared;
+use super::admit::FindingKind;
 use super::check;
 use super::evidence::Case;
 use super::in_use::now;
@@ -146,7 +147,7 @@ impl Shared {
         let keep = move |shared: &Self| {
             let case =
                 Case { version: &version, kind: FileKind::Info, sha256: &sha256, text: &text, proof: &[] };
-            shared.evidence.keep(&case, staged.name())
+            shared.keep_case(FindingKind::MovedTag, &case, staged.name())
         };
         self.on_disk(keep).await?;
         self.write_moved().await

@@ -1,19 +1,21 @@
-//! Refusals of the policy in the audit log.
+//! Decisions of the policy in the audit log.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::asker::Asker;
 use crate::audit::{AuditLog, Event, EventKind};
-use crate::policy::{Decision, Decisions, LogDecisions};
+use crate::policy::{Decision, Decisions, LogDecisions, Outcome};
 
-/// The same refusal stands in the audit log at most so often: clients ask again and again.
+/// The same decision for the same client stands in the audit log at most so often: clients ask again and again.
 const EVERY: Duration = Duration::from_secs(3600);
 
-/// Refusals remembered at most; then all are forgotten, and written once more.
+/// Decisions remembered at most; then all are forgotten, and written once more.
 const REMEMBERED: usize = 10_000;
 
-/// Writes refusals into the audit log, the same one at most once an hour, besides the line of log for each.
+/// Writes decisions into the audit log, the same one for the same client at most once an hour, besides the line of log for
+/// each.
 pub struct AuditDecisions {
     audit: AuditLog,
     written: Mutex<HashMap<String, Instant>>,
@@ -42,11 +44,23 @@ impl AuditDecisions {
 impl Decisions for AuditDecisions {
     fn note(&self, decision: &Decision<'_>) {
         LogDecisions.note(decision);
-        let Decision { path, version, by, text, enforced } = decision;
+        let Decision { path, version, by, text, outcome } = decision;
         let what = version.map_or_else(|| path.to_string(), |version| format!("{path}@{version}"));
-        if self.is_due(&format!("{what} {} {enforced}", by.name())) {
-            let kind = if *enforced { EventKind::PolicyRefused } else { EventKind::PolicyWouldRefuse };
-            self.audit.note(Event::new(kind).what(&what).detail(text));
+        let asker = Asker::current();
+        let who = asker.who();
+        // Where no token is shown it is the address that tells one client from another.
+        let client = if who.is_empty() { format!("{:?}", asker.peer) } else { who.clone() };
+        if self.is_due(&format!("{what} {by} {outcome:?} {client}")) {
+            let kind = match outcome {
+                Outcome::Refused => EventKind::PolicyRefused,
+                Outcome::WouldBeRefused => EventKind::PolicyWouldRefuse,
+                Outcome::Exempt => EventKind::PolicyExempt,
+            };
+            let event = Event::new(kind).who(&who).what(&what).detail(text);
+            self.audit.note(match asker.peer {
+                Some(peer) => event.peer(peer),
+                None => event,
+            });
         }
     }
 }
@@ -56,21 +70,32 @@ mod tests {
     use quipu_module::ModulePath;
 
     use super::*;
-    use crate::policy::RefusedBy;
 
-    #[test]
-    fn the_same_refusal_is_written_once() {
+    #[tokio::test]
+    async fn the_same_decision_for_the_same_client_is_written_once() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("audit.log");
         let audit = AuditLog::open(&file).unwrap();
         let decisions = AuditDecisions::new(audit.clone());
         let path = ModulePath::parse("example.com/m").unwrap();
-        for by in [RefusedBy::Rule, RefusedBy::Rule, RefusedBy::Quarantine] {
-            decisions.note(&Decision { path: &path, version: None, by, text: "why", enforced: true });
+        let note =
+            |by, outcome| decisions.note(&Decision { path: &path, version: None, by, text: "why", outcome });
+        for by in ["rule", "rule", "quarantine"] {
+            note(by, Outcome::Refused);
+        }
+        for peer in ["192.0.2.7", "192.0.2.7", "192.0.2.8"] {
+            let asker = Asker { holder: None, peer: peer.parse().ok() };
+            asker.scope(async { note("waiver", Outcome::Exempt) }).await;
         }
         audit.close();
         let written = std::fs::read_to_string(file).unwrap();
         assert_eq!(written.matches("\"policy-refused\"").count(), 2, "{written}");
-        assert!(written.contains("example.com/m"));
+        assert_eq!(written.matches("\"policy-exempt\"").count(), 2, "{written}");
+        for peer in ["192.0.2.7", "192.0.2.8"] {
+            assert!(
+                written.contains(&format!("\"peer\":\"{peer}\",\"what\":\"example.com/m\"")),
+                "{written}"
+            );
+        }
     }
 }

@@ -39,6 +39,12 @@ pub enum EventKind {
     PolicyRefused,
     /// The policy would have, but for the dry run.
     PolicyWouldRefuse,
+    /// A version was let through although it is too young: by a waiver, or as a fix.
+    PolicyExempt,
+    /// A file that was sent or stored is not what is recorded, or cannot be a module's: it is refused and kept aside.
+    Mismatch,
+    /// Upstream says that a version is another commit than it was.
+    MovedTag,
     /// A version was put into quarantine.
     QuarantineAdd,
     /// A version was taken out of quarantine.

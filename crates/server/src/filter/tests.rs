@@ -13,7 +13,7 @@ use quipu_module::{ZipWriter, parse_rfc3339};
 
 use super::*;
 use crate::policy::{
-    Action, Cooldown, Decision, Decisions, Fixes, Quarantine, Rule, Rulebook, Versions, Waiver,
+    Action, Cooldown, Decision, Decisions, Fixes, Outcome, Quarantine, Rule, Rulebook, Versions, Waiver,
 };
 use crate::proxy::ModuleProxy;
 use crate::route::Route;
@@ -109,13 +109,13 @@ impl Clock for Still {
     }
 }
 
-/// Notes whether each refusal was enforced.
+/// Notes what became of what was decided upon, and why.
 #[derive(Default)]
-struct Noted(Mutex<Vec<bool>>);
+struct Noted(Mutex<Vec<(Outcome, String)>>);
 
 impl Decisions for Noted {
     fn note(&self, decision: &Decision<'_>) {
-        self.0.lock().unwrap().push(decision.enforced);
+        self.0.lock().unwrap().push((decision.outcome, decision.text.to_owned()));
     }
 }
 
@@ -289,8 +289,16 @@ async fn a_waiver_ends_at_its_second_and_leaves_nothing_behind() {
             world.offers(end - DAY).await && world.offers(end - SECOND).await && world.offers(end - 1).await
         );
         assert!(!world.offers(end).await && !world.offers(end + SECOND).await, "{until}");
+        let let_through = (Outcome::Exempt, "example.com/m@v1.1.0: waiver: asked for".to_owned());
+        assert!(world.noted.0.lock().unwrap().contains(&let_through));
+        world.noted.0.lock().unwrap().clear();
         assert!(world.offers(at(RELEASES[1].1) + 7 * DAY).await);
+        assert_eq!(*world.noted.0.lock().unwrap(), []);
     }
+    // What is old enough needs no waiver, so none is noted.
+    let world = World::new(cooldown(waiver("2026-12-31")));
+    assert!(world.offers(at(RELEASES[1].1) + 7 * DAY).await);
+    assert_eq!(*world.noted.0.lock().unwrap(), []);
 }
 
 #[tokio::test]
@@ -301,7 +309,7 @@ async fn a_fix_is_offered_as_long_as_it_is_known_as_one() {
     let fixed = |version: &str| {
         let mut fixes = Fixes::default();
         let json = format!(
-            r#"{{"affected":[{{"package":{{"name":"example.com/m","ecosystem":"Go"}},
+            r#"{{"id":"GO-1","affected":[{{"package":{{"name":"example.com/m","ecosystem":"Go"}},
                 "ranges":[{{"type":"SEMVER","events":[{{"fixed":"{version}"}}]}}]}}]}}"#
         );
         fixes.add(json.as_bytes()).unwrap();
@@ -310,7 +318,11 @@ async fn a_fix_is_offered_as_long_as_it_is_known_as_one() {
     world.offering.set_fixes(fixed("1.0.9"));
     assert!(!world.offers(now).await);
     world.offering.set_fixes(fixed("1.1.0"));
+    world.noted.0.lock().unwrap().clear();
     assert!(world.offers(now).await);
+    let let_through = (Outcome::Exempt, "example.com/m@v1.1.0: fixes GO-1".to_owned());
+    assert!(world.noted.0.lock().unwrap().iter().all(|noted| *noted == let_through));
+    assert!(!world.noted.0.lock().unwrap().is_empty());
     world.offering.set_fixes(Fixes::default());
     assert!(!world.offers(now).await);
 }
@@ -322,7 +334,10 @@ async fn a_dry_run_offers_everything_and_notes_it() {
     let world = World::new(Rulebook { rules, dry_run: true, ..cooldown(Vec::new()) });
     assert!(world.offers(at(RELEASES[1].1)).await);
     let noted = world.noted.0.lock().unwrap();
-    assert!(noted.len() >= 6 && noted.iter().all(|enforced| !enforced), "{noted:?}");
+    assert!(
+        noted.len() >= 6 && noted.iter().all(|(outcome, _)| *outcome == Outcome::WouldBeRefused),
+        "{noted:?}"
+    );
 }
 
 #[tokio::test]
@@ -335,6 +350,7 @@ async fn what_may_be_published_and_shown_is_said_by_the_rules_alone() {
     assert_eq!(refused.kind(), ErrorKind::Forbidden);
     assert!(refused.text().ends_with("policy: old"), "{}", refused.text());
     assert!(world.filter.check_publish(&version("v1.1.0")).is_ok(), "young as it is");
-    assert_eq!(*world.noted.0.lock().unwrap(), [true]);
+    assert_eq!(world.noted.0.lock().unwrap()[0].0, Outcome::Refused);
+    assert_eq!(world.noted.0.lock().unwrap().len(), 1);
     assert!(!world.filter.shows("example.com/m", "v1.0.0") && world.filter.shows("example.com/m", "v1.1.0"));
 }

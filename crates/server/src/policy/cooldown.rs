@@ -25,6 +25,7 @@ pub struct Cooldown {
 pub struct Waiver {
     modules: Patterns,
     versions: Versions,
+    reason: String,
     until: Micros,
 }
 
@@ -36,10 +37,16 @@ impl Waiver {
     /// A glob that is malformed, no reason, or an end that is no day and no time.
     pub fn new(modules: &str, versions: Versions, reason: &str, until: &str) -> Result<Self, PolicyError> {
         let modules = patterns(modules)?;
-        // It is for those who read the configuration: nobody is refused anything.
-        reason_for(Action::Deny, reason)
+        // It is for those who read the configuration and the audit log: nobody is refused anything.
+        let reason = reason_for(Action::Deny, reason)
             .map_err(|_| PolicyError::new("a waiver needs a reason, on one line"))?;
-        Ok(Self { modules, versions, until: parse_end(until)? })
+        Ok(Self { modules, versions, reason, until: parse_end(until)? })
+    }
+
+    /// Why it was given.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// Whether the waiver is still in force.
@@ -54,11 +61,16 @@ impl Waiver {
 }
 
 impl Cooldown {
-    /// Whether the version is offered whatever its age: by a waiver that is in force, or because it is a toolchain.
+    /// Whether age matters for it.
     #[must_use]
-    pub fn exempts(&self, module: &ModuleVersion, now: Micros) -> bool {
-        is_toolchain(module)
-            || self.waivers.iter().any(|waiver| waiver.is_in_force(now) && waiver.covers(module))
+    pub fn concerns(&self, module: &ModuleVersion) -> bool {
+        !is_toolchain(module)
+    }
+
+    /// The first waiver in force by which the version is offered whatever its age.
+    #[must_use]
+    pub fn waiver(&self, module: &ModuleVersion, now: Micros) -> Option<&Waiver> {
+        self.waivers.iter().find(|waiver| waiver.is_in_force(now) && waiver.covers(module))
     }
 
     /// Whether a version that was made at `time` (RFC 3339) is old enough. Without a time that can be read it is not.
@@ -149,13 +161,17 @@ mod tests {
             Waiver::new("example.com/m", versions, "asked for by team x", until)
         };
         let cooldown = Cooldown { days: 7, waivers: vec![waiver("2026-01-31").unwrap()] };
-        let exempt = |module: &str, now: &str| cooldown.exempts(&module.parse().unwrap(), at(now));
+        let exempt = |module: &str, now: &str| {
+            let waiver = cooldown.waiver(&module.parse().unwrap(), at(now));
+            waiver.is_some_and(|waiver| waiver.reason() == "asked for by team x")
+        };
         assert!(exempt("example.com/m@v1.2.3", "2026-01-31T23:59:59Z"));
         assert!(!exempt("example.com/m/v2@v2.0.0", "2026-01-01T00:00:00Z"));
         assert!(!exempt("example.com/m@v1.2.3", "2026-02-01T00:00:00Z"));
         assert!(!exempt("example.com/m@v1.2.4", "2026-01-01T00:00:00Z"));
         assert!(!exempt("example.com/n@v1.2.3", "2026-01-01T00:00:00Z"));
-        assert!(exempt("golang.org/toolchain@v0.0.1-go1.26.0.linux-amd64", "2026-02-01T00:00:00Z"));
+        let toolchain = "golang.org/toolchain@v0.0.1-go1.26.0.linux-amd64".parse().unwrap();
+        assert!(!cooldown.concerns(&toolchain) && cooldown.concerns(&module()));
         assert_eq!(waiver("2026-01-31T12:00:00+01:00").unwrap().until, at("2026-01-31T11:00:00Z"));
         for wrong in ["", "never", "31.12.2026", "2026-02-30", "1969-12-01"] {
             assert!(waiver(wrong).is_err(), "{wrong}");

@@ -1,6 +1,6 @@
 //! Versions that fix a vulnerability, as OSV files name them (<https://ossf.github.io/osv-schema>).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use quipu_module::semver::Semver;
 use quipu_module::{ModulePath, ModuleVersion};
@@ -8,12 +8,14 @@ use serde::Deserialize;
 
 use super::PolicyError;
 
-/// Module versions that fix something. The default knows none.
+/// Module versions that fix something, and the advisory that says so. The default knows none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fixes(HashSet<(String, String)>);
+pub struct Fixes(HashMap<(String, String), String>);
 
 #[derive(Deserialize)]
 struct Advisory {
+    #[serde(default)]
+    id: String,
     #[serde(default)]
     withdrawn: Option<String>,
     #[serde(default)]
@@ -63,13 +65,13 @@ impl Fixes {
             parsed.map_err(|error| PolicyError::new(format!("not in the form of OSV: {error}")))?;
         for advisory in advisories.into_iter().filter(|advisory| advisory.withdrawn.is_none()) {
             for affected in advisory.affected {
-                self.add_affected(&affected);
+                self.add_affected(&advisory.id, &affected);
             }
         }
         Ok(())
     }
 
-    fn add_affected(&mut self, affected: &Affected) {
+    fn add_affected(&mut self, id: &str, affected: &Affected) {
         let Package { name, ecosystem } = &affected.package;
         // `stdlib` and `toolchain` are no modules.
         if ecosystem != "Go" || ModulePath::parse(name).is_err() {
@@ -78,7 +80,7 @@ impl Fixes {
         let ranges = affected.ranges.iter().filter(|range| range.r#type == "SEMVER");
         for version in ranges.flat_map(|range| &range.events).filter_map(|event| event.fixed.as_deref()) {
             if let Some(version) = Semver::parse(&format!("v{}", version.trim_start_matches('v'))) {
-                self.0.insert((name.clone(), version.canonical()));
+                self.0.entry((name.clone(), version.canonical())).or_insert_with(|| id.to_owned());
             }
         }
     }
@@ -95,11 +97,15 @@ impl Fixes {
         self.0.is_empty()
     }
 
-    /// Whether this very version is named as a fix.
+    /// The id of the first advisory that names this very version as a fix.
     #[must_use]
-    pub fn contains(&self, module: &ModuleVersion) -> bool {
-        let Some(version) = Semver::parse(module.version().as_str()) else { return false };
-        !self.is_empty() && self.0.contains(&(module.path().as_str().to_owned(), version.canonical()))
+    pub fn advisory(&self, module: &ModuleVersion) -> Option<&str> {
+        if self.is_empty() {
+            return None;
+        }
+        let version = Semver::parse(module.version().as_str())?;
+        let key = (module.path().as_str().to_owned(), version.canonical());
+        self.0.get(&key).map(String::as_str)
     }
 }
 
@@ -119,7 +125,7 @@ mod tests {
     fn knows(json: &str, module: &str) -> bool {
         let mut fixes = Fixes::default();
         fixes.add(json.as_bytes()).unwrap();
-        fixes.contains(&module.parse().unwrap())
+        fixes.advisory(&module.parse().unwrap()).is_some_and(|id| id == "GO-1")
     }
 
     #[test]

@@ -9,22 +9,35 @@ use tracing::info;
 
 use super::{Cooldown, Fixes, Quarantine, Refused, RefusedBy, Rulebook};
 
-/// A refusal of what a client asked for.
+/// What became of something that a client asked for, where that is not the usual: it was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was refused.
+    Refused,
+    /// It would have been, without dry run.
+    WouldBeRefused,
+    /// It would have been for its age, but for an exception.
+    Exempt,
+}
+
+/// A decision about what a client asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Decision<'a> {
     /// The module that was asked for.
     pub path: &'a ModulePath,
     /// The version, unless all versions were refused together.
     pub version: Option<&'a Version>,
-    /// Which kind of rule refuses it.
-    pub by: RefusedBy,
-    /// What the client is shown.
+    /// Which kind of rule refuses it, or of exception lets it through: `quarantine`, `rule`, `toolchain`, `cooldown`;
+    /// `waiver`, `fix`.
+    pub by: &'static str,
+    /// Why: what the client is shown, if it is refused.
     pub text: &'a str,
-    /// Whether it was refused indeed, or would have been without dry run.
-    pub enforced: bool,
+    /// What became of it.
+    pub outcome: Outcome,
 }
 
-/// Is told of every refusal before the client is; not of the versions that a list leaves out beside others.
+/// Is told of every refusal before the client is, and of every exception; not of the versions that a list leaves out beside
+/// others.
 pub trait Decisions: Send + Sync + 'static {
     /// Takes note of it. Must not block for long.
     fn note(&self, decision: &Decision<'_>);
@@ -36,9 +49,13 @@ pub struct LogDecisions;
 
 impl Decisions for LogDecisions {
     fn note(&self, decision: &Decision<'_>) {
-        let Decision { path, version, by, text, enforced } = decision;
-        let (version, by) = (version.map_or("", Version::as_str), by.name());
-        let what = if *enforced { "refused by policy" } else { "would be refused by policy" };
+        let Decision { path, version, by, text, outcome } = decision;
+        let version = version.map_or("", Version::as_str);
+        let what = match outcome {
+            Outcome::Refused => "refused by policy",
+            Outcome::WouldBeRefused => "would be refused by policy",
+            Outcome::Exempt => "let through by policy although it is young",
+        };
         info!(%path, version, by, why = text, "{what}");
     }
 }
@@ -51,6 +68,14 @@ pub struct Offering {
     clock: Arc<dyn Clock>,
     decisions: Arc<dyn Decisions>,
     counted: [[metrics::Counter; 2]; 4],
+}
+
+/// Why a version is offered whatever its age.
+pub(crate) struct Exemption {
+    /// The kind of exception.
+    by: &'static str,
+    /// For the records.
+    text: String,
 }
 
 impl Offering {
@@ -100,9 +125,29 @@ impl Offering {
 
     /// The cooldown and the present time, if age matters for this version.
     pub(crate) fn cooldown(&self, module: &ModuleVersion) -> Option<(&Cooldown, Micros)> {
-        let (cooldown, now) = (self.rulebook.cooldown.as_ref()?, self.clock.now());
-        let exempt = cooldown.exempts(module, now) || self.fixes.load().contains(module);
+        let (cooldown, now) = self.concerned(module)?;
+        let exempt = cooldown.waiver(module, now).is_some() || self.fixes.load().advisory(module).is_some();
         (!exempt).then_some((cooldown, now))
+    }
+
+    /// The cooldown and the present time, if age would matter for this version, but for an exception.
+    pub(crate) fn exemption(&self, module: &ModuleVersion) -> Option<(&Cooldown, Micros, Exemption)> {
+        let (cooldown, now) = self.concerned(module)?;
+        let exemption = match cooldown.waiver(module, now) {
+            Some(waiver) => {
+                Exemption { by: "waiver", text: format!("{module}: waiver: {}", waiver.reason()) }
+            }
+            None => {
+                let fixes = self.fixes.load();
+                Exemption { by: "fix", text: format!("{module}: fixes {}", fixes.advisory(module)?) }
+            }
+        };
+        Some((cooldown, now, exemption))
+    }
+
+    fn concerned(&self, module: &ModuleVersion) -> Option<(&Cooldown, Micros)> {
+        let cooldown = self.rulebook.cooldown.as_ref().filter(|cooldown| cooldown.concerns(module))?;
+        Some((cooldown, self.clock.now()))
     }
 
     /// What is to be said by path and version alone.
@@ -130,8 +175,17 @@ impl Offering {
         if let Some((_, [dry, real])) = counters {
             (if enforced { real } else { dry }).increment(1);
         }
-        self.decisions.note(&Decision { path, version, by: *by, text, enforced });
+        let outcome = if enforced { Outcome::Refused } else { Outcome::WouldBeRefused };
+        self.decisions.note(&Decision { path, version, by: by.name(), text, outcome });
         enforced
+    }
+
+    /// Counts a version that was asked for and is let through by an exception, and tells those who want to know.
+    pub(crate) fn note_exempt(&self, module: &ModuleVersion, exemption: &Exemption) {
+        let Exemption { by, text } = exemption;
+        metrics::counter!("quipu_policy_exempt_total", "by" => *by).increment(1);
+        let (path, version) = (module.path(), Some(module.version()));
+        self.decisions.note(&Decision { path, version, by, text, outcome: Outcome::Exempt });
     }
 
     /// Shows in the metrics what is in force.
