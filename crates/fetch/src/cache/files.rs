@@ -281,7 +281,13 @@ impl Shared {
         let version = version.clone();
         let keep = move |shared: &Self| {
             let case = Case { version: &version, kind, sha256: &sha256, text: &text, proof: &[] };
-            shared.keep_case(FindingKind::Mismatch, &case, &Name::file(&version, kind))
+            let name = Name::file(&version, kind);
+            let length = shared.tree.inspect(&name)?.map_or(0, |facts| facts.length);
+            shared.keep_case(FindingKind::Mismatch, &case, &name)?;
+            if kind == FileKind::Zip {
+                shared.counters.removed_zip(length);
+            }
+            Ok(())
         };
         self.on_disk(keep).await
     }

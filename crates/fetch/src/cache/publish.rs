@@ -5,6 +5,7 @@
 //! that this is the only copy. Paths that may be published are never asked of any upstream, whatever is missing here: who
 //! could make the same path public elsewhere would otherwise choose what is built.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -189,39 +190,64 @@ impl Shared {
     }
 
     /// Places and marks a file that the log vouches for. The same content that is there stays, byte for byte: it may have
-    /// been served, and zips of the same files need not be alike. Another one that nobody admitted gives way.
+    /// been served, and zips of the same files need not be alike. Another one, that nobody admitted or that was damaged since,
+    /// gives way.
     async fn settle_ours(
         self: &Arc<Self>,
         version: &ModuleVersion,
         kind: FileKind,
         (staged, h1): (Complete, H1),
     ) -> Result<()> {
-        if self.open(version, kind)?.is_some_and(|there| there.h1 == Some(h1)) {
+        let name = Name::file(version, kind);
+        if self.has_sound(version, &name, h1).await? {
             return Ok(());
         }
-        let name = Name::file(version, kind);
-        // Its mark may be lost, as it is not synced.
-        if kind == FileKind::Zip
-            && let Some(found) = self.find_dropped(&name).await?
-            && self.check(version, &name).await.is_ok_and(|there| there.h1 == h1)
-        {
-            return self.mark(&name, h1, found.sha256, found.length).await;
-        }
-        let (sha256, length) = (*staged.sha256(), staged.length());
-        let (at, to) = (staged.name().clone(), name.clone());
-        let place = move |shared: &Self| {
-            // Whoever opens the new file before it is marked must not find what was said of another one.
-            shared.tree.remove(&to.mark())?;
-            match shared.tree.place(&at, &to)? {
-                Placed::New => Ok(()),
-                Placed::Existed => shared.tree.replace(&at, &to),
-            }
-        };
-        self.on_disk(place).await?;
-        self.counters.stored(length);
-        drop(staged);
+        let (sha256, length, to) = (*staged.sha256(), staged.length(), name.clone());
+        self.on_disk(move |shared| shared.put_in_place(&staged, &to)).await?;
         self.mark(&name, h1, sha256, length).await?;
         self.known.remove(name.as_str());
+        Ok(())
+    }
+
+    /// Whether the file of this name is there with this hash. All of it is read: what its mark says, and what is remembered
+    /// of it, held once.
+    async fn has_sound(self: &Arc<Self>, version: &ModuleVersion, name: &Name, h1: H1) -> Result<bool> {
+        let Some(found) = self.find_dropped(name).await? else { return Ok(false) };
+        let mark = name.mark();
+        let mark = self.on_disk(move |shared| shared.read_mark(&mark)).await?.filter(|mark| mark.h1 == h1);
+        if mark.is_some_and(|mark| (mark.sha256, mark.length) == (found.sha256, found.length)) {
+            return Ok(true);
+        }
+        if !name.is_zip() {
+            return Ok(false);
+        }
+        // Its mark may be lost, as it is not synced.
+        let is_sound = match self.check(version, name).await {
+            Ok(there) => there.h1 == h1,
+            Err(error) if error.kind() == ErrorKind::Rejected => false,
+            Err(error) => return Err(error),
+        };
+        if is_sound {
+            self.mark(name, h1, found.sha256, found.length).await?;
+            self.known.remove(name.as_str());
+        }
+        Ok(is_sound)
+    }
+
+    /// Moves a file to its name, whatever is there. Blocks.
+    fn put_in_place(&self, staged: &Complete, name: &Name) -> io::Result<()> {
+        // Whoever opens the new file before it is marked must not find what was said of another one.
+        self.tree.remove(&name.mark())?;
+        self.known.remove(name.as_str());
+        let before = self.tree.inspect(name)?.map_or(0, |facts| facts.length);
+        if self.tree.place(staged.name(), name)? == Placed::Existed {
+            self.tree.replace(staged.name(), name)?;
+        }
+        self.counters.stored(staged.length());
+        if name.is_zip() {
+            self.counters.stored_zip(staged.length());
+            self.counters.removed_zip(before);
+        }
         Ok(())
     }
 }

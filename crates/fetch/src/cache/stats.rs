@@ -86,6 +86,11 @@ impl Counters {
     pub(super) fn evicted(&self, bytes: u64) {
         self.evicted.fetch_add(1, Relaxed);
         self.evicted_bytes.fetch_add(bytes, Relaxed);
+        self.removed_zip(bytes);
+    }
+
+    /// A zip of so many bytes is not in the tree any more.
+    pub(super) fn removed_zip(&self, bytes: u64) {
         let less = |all: u64| Some(all.saturating_sub(bytes));
         let _ = self.zip_bytes.fetch_update(Relaxed, Relaxed, less);
     }

@@ -80,6 +80,18 @@ fn publication() -> Publication {
     Publication { time: TIME.to_owned(), by, peer, is_resumed: false }
 }
 
+/// One that is not kept in memory.
+fn large_zip(version: &ModuleVersion) -> Vec<u8> {
+    let mut state = 1u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + (state >> 58) as u8)
+    });
+    let zip = zip(version, &format!("package m // {}\n", noise.take(400_000).collect::<String>()));
+    assert!(zip.len() > 256 << 10);
+    zip
+}
+
 /// The same files, packed at another time.
 fn packed_later(zip: &[u8]) -> Vec<u8> {
     let mut later = zip.to_vec();
@@ -125,16 +137,9 @@ async fn what_is_not_ours_is_not_published() {
 /// What was served once is served again: zips of the same files need not be alike.
 #[tokio::test]
 async fn the_same_content_packed_otherwise_changes_nothing() {
-    for size in [10, 400_000] {
-        let root = root();
-        let version = version("corp.example/m@v1.0.0");
-        let mut state = 1u64;
-        let noise = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            char::from(b'0' + (state >> 58) as u8)
-        });
-        let first = zip(&version, &format!("package m // {}\n", noise.take(size).collect::<String>()));
-        assert_eq!(first.len() > 256 << 10, size > 10, "one of them is not kept in memory");
+    let version = version("corp.example/m@v1.0.0");
+    for first in [zip(&version, "package m\n"), large_zip(&version)] {
+        let (root, size) = (root(), first.len());
         let second = packed_later(&first);
         publish(&cache(&root), &version, &first).await.unwrap();
         let cache = cache(&root);
@@ -160,24 +165,71 @@ async fn the_same_content_packed_otherwise_changes_nothing() {
     }
 }
 
-/// A zip that is gone or damaged comes back with what is published again, and with its own tag.
+/// A file that is gone or damaged comes back with what is published again, and with its own tag, whatever its mark says and
+/// whether or not it was in use.
 #[tokio::test]
 async fn what_is_lost_comes_back_when_it_is_published_again() {
-    for damage in [None, Some("damaged")] {
-        let root = root();
-        let version = version("corp.example/m@v1.0.0");
-        let (stored, first) = ("corp.example/m/@v/v1.0.0.zip", zip(&version, "package m\n"));
-        publish(&cache(&root), &version, &first).await.unwrap();
-        match damage {
-            None => root.remove(stored),
-            Some(damage) => root.put(stored, damage),
+    let version = version("corp.example/m@v1.0.0");
+    let stored = ["corp.example/m/@v/v1.0.0.zip", "corp.example/m/@v/v1.0.0.mod"];
+    let flip = |mut bytes: Vec<u8>| {
+        // Of a small zip, in the first file.
+        let at = if bytes.len() > 1000 { bytes.len() / 2 } else { bytes.len().min(61) - 1 };
+        bytes[at] ^= 1;
+        Some(bytes)
+    };
+    let damages: [&dyn Fn(Vec<u8>) -> Option<Vec<u8>>; 5] = [
+        &|_| None,
+        &|_| Some(b"damaged".to_vec()),
+        &|_| Some(Vec::new()),
+        &|bytes| Some(bytes[..bytes.len() - 1].to_vec()),
+        &flip,
+    ];
+    for first in [zip(&version, "package m\n"), large_zip(&version)] {
+        for (nth, damage) in damages.iter().enumerate() {
+            for is_in_use in [false, true] {
+                let (root, what) = (root(), format!("{} bytes, damage {nth}, {is_in_use}", first.len()));
+                let before = cache(&root);
+                publish(&before, &version, &first).await.unwrap();
+                let go_mod = root.get(stored[1]);
+                for name in stored {
+                    match damage(root.get(name).unwrap()) {
+                        None => root.remove(name),
+                        Some(damaged) => root.put(name, damaged),
+                    }
+                }
+                let cache = if is_in_use { before } else { cache(&root) };
+                let second = packed_later(&first);
+                publish(&cache, &version, &second).await.unwrap();
+                let served = cache.open(&version, FileKind::Zip).unwrap().unwrap();
+                let digest: String =
+                    Sha256::digest(&second)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+                assert_eq!(&*served.etag, format!("\"{digest}\""), "{what}");
+                assert!(served.bytes().await.unwrap() == second, "{what}");
+                assert!(root.get(stored[0]).as_ref() == Some(&second), "{what}");
+                assert_eq!(root.get(stored[1]), go_mod, "{what}");
+                assert_eq!(root.own(".staging"), [""; 0]);
+            }
         }
-        let (cache, second) = (cache(&root), packed_later(&first));
-        publish(&cache, &version, &second).await.unwrap();
-        let served = cache.open(&version, FileKind::Zip).unwrap().unwrap();
-        let digest: String = Sha256::digest(&second)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(&*served.etag, format!("\"{digest}\""));
-        assert_eq!(served.bytes().await.unwrap(), second);
+    }
+}
+
+/// What a new look at the tree would count is what was counted.
+#[tokio::test]
+async fn what_is_published_counts_among_the_zips() {
+    let (root, version) = (root(), version("corp.example/m@v1.0.0"));
+    let (stored, first) = ("corp.example/m/@v/v1.0.0.zip", zip(&version, "package m\n"));
+    let publishing = cache(&root);
+    for zip in [&first, &first, &packed_later(&first)] {
+        publish(&publishing, &version, zip).await.unwrap();
+        assert_eq!(publishing.stats().zip_bytes, first.len() as u64);
+    }
+    for damage in [&b"damaged"[..], b"", &[0; 10_000]] {
+        root.put(stored, damage);
+        let mending = cache(&root);
+        mending.survey().await.unwrap();
+        assert_eq!(mending.stats().zip_bytes, damage.len() as u64);
+        publish(&mending, &version, &first).await.unwrap();
+        assert_eq!(mending.stats().zip_bytes, first.len() as u64);
     }
 }
 

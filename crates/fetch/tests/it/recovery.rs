@@ -161,8 +161,10 @@ async fn bad_files_in_a_tree_are_moved_aside_and_fetched() {
         let root = root();
         root.put(&format!("example.com/m/@v/v1.0.0.{name}"), content);
         let cache = root.cache(&server.url, &judge);
+        cache.survey().await.unwrap();
         let file = cache.file(&module.version, FileKind::Zip).await.unwrap();
         assert_eq!(file.bytes().await.unwrap(), module.zip, "{name}");
+        assert_eq!(cache.stats().zip_bytes, module.zip.len() as u64, "{name}");
         let info = cache.file(&module.version, FileKind::Info).await.unwrap();
         assert_eq!(info.bytes().await.unwrap(), module.info, "{name}");
         assert_eq!(cache.stats().refused, 1, "{name}");
