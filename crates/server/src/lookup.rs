@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use quipu_fetch::{
-    Admit, BoxFuture, Finding, FindingKind, Hashes, Hops, Policy, Publication, Recorded, Refusal,
+    Admit, BoxFuture, Finding, FindingKind, Hashes, Hops, Policy, Publication, PublishError, Recorded,
+    Refusal,
 };
 use quipu_ledger::{Entry, Ledger, SignedHead};
 use quipu_module::{H1, ModuleVersion, Record};
@@ -216,14 +217,18 @@ impl Records {
         }
     }
 
-    /// Notes that a version with this hash is published; returns when that is on the disk.
-    async fn note_published(&self, module: &ModuleVersion, zip: H1, publication: &Publication) {
+    /// Notes what became of a version that was sent to be published; returns when that is on the disk.
+    async fn note(
+        &self,
+        kind: EventKind,
+        module: &ModuleVersion,
+        (what, publication): (String, &Publication),
+    ) {
         let Some(audit) = self.audit.get() else { return };
         let Publication { time, by, peer, is_resumed } = publication;
         let left =
             if *is_resumed { format!("; sent at {time} and left by an earlier run") } else { String::new() };
-        let event =
-            Event::new(EventKind::Publish).who(by).what(&module.to_string()).detail(&format!("{zip}{left}"));
+        let event = Event::new(kind).who(by).what(&module.to_string()).detail(&format!("{what}{left}"));
         audit.note(match peer {
             Some(peer) => event.peer(*peer),
             None => event,
@@ -313,10 +318,23 @@ impl Admit for Records {
         Box::pin(async move {
             let recorded = self.enter(module, hashes).await.map_err(LookupError::refusal)?;
             if (recorded.zip, recorded.go_mod) == (hashes.zip, hashes.go_mod) {
-                self.note_published(module, recorded.zip, publication).await;
+                self.note(EventKind::Publish, module, (recorded.zip.to_string(), publication)).await;
             }
             Ok(recorded)
         })
+    }
+
+    fn refuse_resumed<'a>(
+        &'a self,
+        module: &'a ModuleVersion,
+        why: &'a PublishError,
+        publication: &'a Publication,
+    ) -> BoxFuture<'a, ()> {
+        let kind = match why {
+            PublishError::Conflict { .. } => EventKind::Conflict,
+            PublishError::Broken(_) | PublishError::Failed(_) => EventKind::PublishRefused,
+        };
+        Box::pin(self.note(kind, module, (why.to_string(), publication)))
     }
 }
 

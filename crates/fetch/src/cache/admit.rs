@@ -2,7 +2,7 @@
 
 use quipu_module::{H1, ModuleVersion};
 
-use super::publish::Publication;
+use super::publish::{Publication, PublishError};
 use super::tree::FileKind;
 use crate::upstream::BoxFuture;
 
@@ -79,6 +79,18 @@ pub trait Admit: Send + Sync + 'static {
         let admitted = self.admit_zip(version, hashes);
         let recorded = Recorded { index: None, zip: hashes.zip, go_mod: hashes.go_mod, is_new: true };
         Box::pin(async move { admitted.await.map(|()| recorded) })
+    }
+
+    /// What an earlier run left staged of this version is not published, now or later, for this reason. Whoever keeps a record of
+    /// who sent what writes it before that returns: what was staged is removed then, and a crash until then leads to the same at
+    /// the next start.
+    fn refuse_resumed<'a>(
+        &'a self,
+        _version: &'a ModuleVersion,
+        _why: &'a PublishError,
+        _publication: &'a Publication,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
     }
 
     /// Is told of what was found wrong and is kept aside: once for each case, as far as they are remembered. Must not block

@@ -150,8 +150,7 @@ impl Shared {
             Some(said) if said.sha256 == found.sha256 => self.finish_noted(&said, staged).await,
             _ => Err(Error::rejected("the staged zip is incomplete")),
         };
-        let undecided = |error: &Error| matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
-        if !result.as_ref().is_err_and(undecided) {
+        if !result.as_ref().is_err_and(is_undecided) {
             let clear =
                 move |shared: &Self| shared.tree.remove(&part).and_then(|()| shared.tree.remove(&note));
             self.on_disk(clear).await?;
@@ -162,14 +161,33 @@ impl Shared {
     async fn finish_noted(self: &Arc<Self>, said: &Said, staged: Complete) -> Result<()> {
         let version = &said.version;
         if let Some(publication) = &said.published {
-            let published = self.publish(version, staged, publication).await;
-            return published.map(drop).map_err(|error| match error {
-                PublishError::Failed(error) => error,
-                refused => Error::rejected(refused.to_string()),
-            });
+            return self.finish_published(version, staged, publication).await;
         }
         let go_mod = self.file(version, FileKind::GoMod).await?;
         let go_mod = go_mod.h1.ok_or_else(|| Error::unavailable("the stored go.mod has no hash"))?;
         self.finish_zip(version, &Name::file(version, FileKind::Zip), staged, go_mod).await
     }
+
+    /// Whoever sent it does not wait for the answer any more, so that it is refused is told to the admission alone.
+    async fn finish_published(
+        self: &Arc<Self>,
+        version: &ModuleVersion,
+        staged: Complete,
+        publication: &Publication,
+    ) -> Result<()> {
+        let Err(refused) = self.publish(version, staged, publication).await else { return Ok(()) };
+        let error = match &refused {
+            PublishError::Failed(error) => error.clone(),
+            refused => Error::rejected(refused.to_string()),
+        };
+        if !is_undecided(&error) {
+            self.admit.refuse_resumed(version, &refused, publication).await;
+        }
+        Err(error)
+    }
+}
+
+/// Whether it may be decided otherwise at the next start.
+fn is_undecided(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
 }

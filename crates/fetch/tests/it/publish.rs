@@ -278,6 +278,84 @@ async fn after_a_crash_it_is_known_who_published() {
     }
 }
 
+/// Has something else in its log, and remembers what it was told of that.
+struct Logged {
+    zip: H1,
+    told: Mutex<Vec<(String, Publication)>>,
+}
+
+impl Admit for Logged {
+    fn admit_go_mod<'a>(&'a self, version: &'a ModuleVersion, h1: H1) -> BoxFuture<'a, Result<(), Refusal>> {
+        AdmitAll.admit_go_mod(version, h1)
+    }
+
+    fn expect_zip<'a>(&'a self, version: &'a ModuleVersion) -> BoxFuture<'a, Result<(), Refusal>> {
+        AdmitAll.expect_zip(version)
+    }
+
+    fn admit_zip<'a>(&'a self, _: &'a ModuleVersion, _: Hashes) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Err(Refusal::Unavailable { text: "away".to_owned(), timeout: false })))
+    }
+
+    fn record<'a>(
+        &'a self,
+        version: &'a ModuleVersion,
+        hashes: Hashes,
+        _: &'a Publication,
+    ) -> BoxFuture<'a, Result<Recorded, Refusal>> {
+        if version.version().is_prerelease() {
+            return Box::pin(async { Err(Refusal::Unavailable { text: "away".to_owned(), timeout: false }) });
+        }
+        let recorded = Recorded { index: None, zip: self.zip, go_mod: hashes.go_mod, is_new: false };
+        Box::pin(std::future::ready(Ok(recorded)))
+    }
+
+    fn refuse_resumed<'a>(
+        &'a self,
+        _: &'a ModuleVersion,
+        why: &'a PublishError,
+        publication: &'a Publication,
+    ) -> BoxFuture<'a, ()> {
+        self.told.lock().unwrap().push((why.to_string(), publication.clone()));
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What was left staged and is never published is told of, with who sent it, before it is removed; where that is not decided
+/// it stays.
+#[tokio::test]
+async fn what_recovery_refuses_is_told_of() {
+    let publication = Publication { is_resumed: true, ..publication() };
+    let by = format!("{TIME}\n{}\n{}\n", publication.by, publication.peer.unwrap());
+    let other = quipu_module::hash_go_mod(b"other");
+    for (number, content, is_placed, told) in [
+        ("v1.0.0", "package m\n", false, Some("the log has h1:")),
+        ("v1.0.0", "package m\n", true, Some("the log has h1:")),
+        ("v1.0.0", "", false, Some("not a valid zip file")),
+        ("v1.0.0-rc.1", "package m\n", false, None),
+    ] {
+        let (root, version) = (root(), version(&format!("corp.example/m@{number}")));
+        if is_placed {
+            publish(&cache(&root), &version, &zip(&version, "package m // first\n")).await.unwrap();
+        }
+        let before = root.tree();
+        let zip = if content.is_empty() { b"no zip".to_vec() } else { zip(&version, content) };
+        let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
+        root.put(".staging/7.for", format!("{version}\n{sha256}\n{by}"));
+        root.put(".staging/7.part", &zip);
+        let logged = Arc::new(Logged { zip: other, told: Mutex::default() });
+        assert_eq!(judged(&root, logged.clone()).recover().await, 0);
+        let all = logged.told.lock().unwrap();
+        assert_eq!(all.len(), usize::from(told.is_some()), "{number} {content}: {all:?}");
+        for ((text, by), expected) in all.iter().zip(told) {
+            assert!(text.contains(expected), "{text}");
+            assert_eq!(*by, publication);
+        }
+        assert_eq!(root.own(".staging").is_empty(), told.is_some());
+        assert_eq!(root.tree(), before);
+    }
+}
+
 /// An [`Admit`] that tells when a zip is put before it and never answers, as when the power goes.
 #[derive(Default)]
 struct Never(tokio::sync::Notify);

@@ -1,6 +1,7 @@
 //! Uploads whose senders do not wait, and those that a crash interrupted: nothing is published that is not noted.
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -79,11 +80,54 @@ async fn whoever_goes_away_has_published_and_it_is_noted() {
     }
 }
 
+/// Leaves an upload behind, as a crash does.
+fn leave(staging: &Path, name: &str, (version, zip, note): (&str, &[u8], &str)) {
+    let sha256: String = Sha256::digest(zip).iter().map(|byte| format!("{byte:02x}")).collect();
+    let note = format!("corp.example/team/m@{version}\n{sha256}\n{note}");
+    fs::create_dir_all(staging).unwrap();
+    fs::write(staging.join(format!("{name}.for")), note).unwrap();
+    fs::write(staging.join(format!("{name}.part")), zip).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_crash_left_is_no_less_noted_where_it_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let staging = dir.path().join("modules/.staging");
+    let by = |token: &str| format!("2026-11-22T10:00:00Z\n{token}\n192.0.2.7\n");
+    let contents = [zip("v1.0.0", "package m\n"), zip("v1.0.0", "package m // other\n"), b"no zip".to_vec()];
+    for (name, zip) in ["1", "2", "3"].iter().zip(&contents) {
+        leave(&staging, name, ("v1.0.0", zip, &by(&format!("token {name}"))));
+    }
+    let server = Server::start_in(dir, "*").await;
+    assert_eq!(server.modules.recover().await, 1);
+    assert_eq!(server.ledger.head().size(), 1);
+    assert_eq!(fs::read_dir(&staging).unwrap().count(), 0);
+    let audited = server.audited();
+    let served = server.get("/corp.example/team/m/@v/v1.0.0.zip", "").await.body;
+    let published = contents[..2].iter().position(|zip| *zip == served).unwrap();
+    for (name, event, why) in [
+        (published + 1, "publish", "h1:"),
+        (2 - published, "conflict", "corp.example/team/m@v1.0.0: the log has h1:"),
+        (3, "publish-refused", "zip: not a valid zip file"),
+    ] {
+        let line = format!(
+            "\"event\":\"{event}\",\"who\":\"token {name}\",\"peer\":\"192.0.2.7\",\
+             \"what\":\"corp.example/team/m@v1.0.0\",\"detail\":\"{why}"
+        );
+        let told: Vec<&str> = audited.lines().filter(|audited| audited.contains(&line)).collect();
+        assert_eq!(told.len(), 1, "{line}: {audited}");
+        assert!(
+            told[0].ends_with("; sent at 2026-11-22T10:00:00Z and left by an earlier run\"}"),
+            "{}",
+            told[0]
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_a_crash_left_is_published_in_the_name_of_who_sent_it() {
     let dir = tempfile::tempdir().unwrap();
     let staging = dir.path().join("modules/.staging");
-    fs::create_dir_all(&staging).unwrap();
     let notes = [
         // By whom was not noted once.
         ("v1.0.0", "2026-11-22T10:00:00Z\n", "\"event\":\"publish\",\"what\":"),
@@ -94,11 +138,7 @@ async fn what_a_crash_left_is_published_in_the_name_of_who_sent_it() {
         ),
     ];
     for (version, note, _) in notes {
-        let zip = zip(version, "package m\n");
-        let sha256: String = Sha256::digest(&zip).iter().map(|byte| format!("{byte:02x}")).collect();
-        let note = format!("corp.example/team/m@{version}\n{sha256}\n{note}");
-        fs::write(staging.join(format!("{}.for", &version[5..])), note).unwrap();
-        fs::write(staging.join(format!("{}.part", &version[5..])), zip).unwrap();
+        leave(&staging, &version[5..], (version, &zip(version, "package m\n"), note));
     }
     let server = Server::start_in(dir, "*").await;
     assert_eq!(server.modules.recover().await, 2);
