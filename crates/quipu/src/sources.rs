@@ -345,7 +345,7 @@ pub(crate) fn hosts(set: &Settings) -> Result<HashSet<Authority>> {
         let (_, list) = read_rule(rule)?;
         hosts.extend(upstream::authorities(list.entries())?);
     }
-    let insecure = insecure(set)?;
+    let insecure = insecure_hosts(set)?;
     let lists = set.sources.iter().map(|rule| rule.pattern.as_str());
     for pattern in lists.chain(set.go.goprivate.as_deref()).flat_map(|list| split(Some(list))) {
         let host = pattern.split('/').next().unwrap_or_default();
@@ -361,6 +361,14 @@ pub(crate) fn hosts(set: &Settings) -> Result<HashSet<Authority>> {
 /// What may be fetched without TLS.
 fn insecure(set: &Settings) -> Result<Patterns> {
     patterns("GOINSECURE", set.go.goinsecure.as_deref().unwrap_or_default())
+}
+
+/// The hosts at which something may be fetched without TLS. Which modules that are is for [`insecure`] to say, where one is
+/// fetched.
+fn insecure_hosts(set: &Settings) -> Result<Patterns> {
+    insecure(set)?;
+    let hosts = split(set.go.goinsecure.as_deref()).filter_map(|pattern| pattern.split('/').next());
+    Ok(Patterns::new(&hosts.collect::<Vec<_>>().join(",")))
 }
 
 /// Which version control systems may be used for what.
@@ -397,7 +405,7 @@ mod tests {
             r#"
             [go]
             GOPRIVATE = "git.corp.example/team,*.corp.example,lib.corp.example,,plain"
-            GOINSECURE = "lib.corp.example"
+            GOINSECURE = "lib.corp.example,git.*.example/team,tools.corp.example/a/b,other.example/x"
             [direct]
             hosts = "forge.corp.example:8443"
             [[source]]
@@ -424,7 +432,9 @@ mod tests {
             [
                 "http://127.0.0.1:3000",
                 "http://127.0.0.1:3001",
+                "http://git.corp.example",
                 "http://lib.corp.example",
+                "http://tools.corp.example",
                 "https://forge.corp.example:8443",
                 "https://git.corp.example",
                 "https://lib.corp.example",
