@@ -306,7 +306,8 @@ impl Cache {
     }
 
     /// As [`Upstream::latest`], from storage alone: the highest release of which all three files are here, else the
-    /// highest pre-release, else the latest pseudo-version.
+    /// highest pre-release, else the latest pseudo-version; of those that are not retracted, as far as there are any, by the
+    /// highest version whose go.mod is here.
     ///
     /// # Errors
     /// No version is here.
@@ -326,6 +327,23 @@ impl Cache {
         versions: Vec<Version>,
     ) -> Result<Option<Vec<Version>>> {
         self.shared.unretracted(path, versions).await
+    }
+
+    /// The versions whose go.mod is here, ascending, pseudo-versions among them. None may be.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn held_go_mods(&self, path: &ModulePath) -> Result<Vec<Version>> {
+        self.shared.held_go_mods(path).await
+    }
+
+    /// As [`Cache::unretracted`], from storage alone: by the highest of `versions` whose go.mod is here. All of them if that is
+    /// none.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn held_unretracted(&self, path: &ModulePath, versions: Vec<Version>) -> Result<Vec<Version>> {
+        self.shared.held_unretracted(path, versions).await
     }
 
     /// Finishes or discards what an earlier run left staged, asking [`Admit`] as for any other file. To be called once,

@@ -164,7 +164,8 @@ impl Filter {
     }
 
     /// What `latest` stands for among what is offered: the same as without a policy if that is offered, else the highest
-    /// release of the list, else the highest pre-release, else what is in the log, or in storage where nothing is fetched.
+    /// release of the list, else the highest pre-release, else what is in the log, or in storage where nothing is fetched; of
+    /// those that are not retracted, as far as there are any.
     ///
     /// # Errors
     /// The cache's; what is retracted cannot be learnt now; or nothing that it could stand for is offered.
@@ -192,7 +193,7 @@ impl Filter {
         // By the word of those that are offered: a release that nobody may have yet takes nothing back.
         let standing = match reach {
             Reach::Anywhere => self.modules.unretracted(path, offered.clone()).await?.unwrap_or_default(),
-            Reach::Stored => Vec::new(),
+            Reach::Stored => self.held_standing(path, &offered).await?,
         };
         match highest(&standing).or_else(|| highest(&offered)) {
             Some(version) => self.info(path, &Query::from(version.clone()), reach).await,
@@ -201,6 +202,15 @@ impl Filter {
                 Err(forbidden(&refused))
             }
         }
+    }
+
+    /// Those of `offered`, which ascend, that are not retracted, by the word of what is stored and offered.
+    async fn held_standing(&self, path: &ModulePath, offered: &[Version]) -> Result<Vec<Version>> {
+        let go_mods = self.modules.held_go_mods(path).await?;
+        let (speaking, _) = self.sort_out(path, go_mods, Reach::Stored).await?;
+        let mut standing = self.modules.held_unretracted(path, speaking).await?;
+        standing.retain(|version| offered.binary_search(version).is_ok());
+        Ok(standing)
     }
 
     /// Versions of the module that are in the log and offered, ascending: those that came last.

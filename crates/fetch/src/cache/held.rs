@@ -36,7 +36,10 @@ impl Shared {
 
     pub(super) async fn held_latest(self: &Arc<Self>, path: &ModulePath) -> Result<Info> {
         let versions = self.held_versions(path).await?;
-        let version = highest(&versions).ok_or_else(not_held)?.clone();
+        let standing = self.held_unretracted(path, self.held_go_mods(path).await?).await?;
+        let offered: Vec<_> =
+            versions.iter().filter(|version| standing.binary_search(version).is_ok()).cloned().collect();
+        let version = highest(&offered).or_else(|| highest(&versions)).ok_or_else(not_held)?.clone();
         let version = ModuleVersion::new(path.clone(), version).map_err(|_| not_held())?;
         let file = self.open(&version, FileKind::Info)?.ok_or_else(not_held)?;
         Info::parse(path, &file.bytes().await?)
@@ -46,6 +49,11 @@ impl Shared {
         let path = path.clone();
         let versions = self.on_disk(move |shared| shared.tree.versions(&path, &COMPLETE)).await?;
         if versions.is_empty() { Err(not_held()) } else { Ok(versions) }
+    }
+
+    pub(super) async fn held_go_mods(self: &Arc<Self>, path: &ModulePath) -> Result<Vec<Version>> {
+        let path = path.clone();
+        self.on_disk(move |shared| shared.tree.versions(&path, &[FileKind::GoMod])).await
     }
 }
 

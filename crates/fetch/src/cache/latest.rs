@@ -84,6 +84,26 @@ impl Shared {
         Ok(None)
     }
 
+    /// As [`Shared::unretracted`], from storage alone; all of them if nobody who is here says what is retracted.
+    pub(super) async fn held_unretracted(
+        self: &Arc<Self>,
+        path: &ModulePath,
+        mut versions: Vec<Version>,
+    ) -> Result<Vec<Version>> {
+        let mut left = versions.clone();
+        for _ in 0..MAX_ASKED {
+            let Some(highest) = highest(&left).cloned() else { break };
+            let Ok(version) = ModuleVersion::new(path.clone(), highest.clone()) else { break };
+            if let Some(file) = self.open(&version, FileKind::GoMod)? {
+                let retracted = retracted(&file.bytes().await?).unwrap_or_default();
+                versions.retain(|version| !covered(&retracted, version));
+                break;
+            }
+            left.retain(|it| *it != highest);
+        }
+        Ok(versions)
+    }
+
     /// What the go.mod of a version retracts. One that is not here is looked at and not taken in, since nobody has asked for
     /// that version, and perhaps nobody may have it; what it said is remembered.
     async fn retracted_by(self: &Arc<Self>, version: &ModuleVersion) -> Result<Retracted> {

@@ -60,9 +60,14 @@ fn version(text: &str) -> ModuleVersion {
 }
 
 fn zip(version: &ModuleVersion, content: &str) -> Vec<u8> {
+    zip_saying(version, "", content)
+}
+
+/// With this at the end of its go.mod.
+fn zip_saying(version: &ModuleVersion, more: &str, content: &str) -> Vec<u8> {
     let mut zip = ZipWriter::new(version, Vec::new());
-    for (name, content) in [("go.mod", format!("module {}\n", version.path())), ("m.go", content.to_owned())]
-    {
+    let go_mod = format!("module {}\n{more}", version.path());
+    for (name, content) in [("go.mod", go_mod.as_str()), ("m.go", content)] {
         zip.start_file(name).unwrap();
         zip.write(content.as_bytes()).unwrap();
     }
@@ -122,6 +127,22 @@ async fn the_first_content_is_the_only_copy_and_stays() {
     let info = again.latest(version.path()).await.unwrap();
     assert_eq!((info.version(), info.time()), (version.version(), Some(TIME)));
     assert_eq!(root.own(".staging"), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_its_author_takes_back_is_not_the_latest() {
+    let cache = cache(&root());
+    let latest = async |number: &str, says: &str| {
+        let version = version(&format!("corp.example/m@{number}"));
+        publish(&cache, &version, &zip_saying(&version, says, "package m\n")).await.unwrap();
+        cache.latest(version.path()).await.unwrap().version().to_string()
+    };
+    assert_eq!(latest("v1.0.0", "").await, "v1.0.0");
+    assert_eq!(latest("v1.1.0", "").await, "v1.1.0");
+    assert_eq!(latest("v1.2.0", "retract [v1.1.0, v1.2.0]\n").await, "v1.0.0");
+    assert_eq!(latest("v1.3.0-rc.1", "retract v1.0.0\n").await, "v1.0.0", "a release speaks first");
+    assert_eq!(latest("v1.2.1", "retract [v0.0.0, v1.2.9]\n").await, "v1.3.0-rc.1");
+    assert_eq!(latest("v1.2.2", "retract [v0.0.0, v2.0.0]\n").await, "v1.2.2", "there is no other");
 }
 
 #[tokio::test]

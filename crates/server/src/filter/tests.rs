@@ -253,6 +253,32 @@ async fn latest_takes_nothing_for_granted_while_upstream_is_away() {
     assert_eq!(world.upstream.go_mods.load(Ordering::Relaxed), asked + 1);
 }
 
+/// By the word of what is stored, as far as it is offered; a go.mod alone is enough to speak.
+#[tokio::test]
+async fn latest_from_storage_is_not_what_is_retracted() {
+    let world = World::new(Rulebook::default());
+    let get = async |version: &str, kinds: &[&str]| {
+        for kind in kinds {
+            assert_eq!(world.get(&format!("/example.com/r/@v/{version}.{kind}")).await.0, 200, "{kind}");
+        }
+    };
+    let latest = async || world.get("/cached-only/example.com/r/@latest").await.1;
+    get("v1.0.1", &["info", "mod", "zip"]).await;
+    assert!(latest().await.contains("\"v1.0.1\""), "there is no other");
+    get("v1.0.0", &["info", "mod", "zip"]).await;
+    assert!(latest().await.contains("\"v1.0.0\""), "the other one takes itself back");
+    get("v1.1.0", &["mod"]).await;
+    assert!(latest().await.contains("\"v1.0.1\""), "a higher one says otherwise");
+    get("v1.1.0", &["info", "zip"]).await;
+    assert!(latest().await.contains("\"v1.1.0\""), "which is here now");
+    let asked = world.upstream.go_mods.load(Ordering::Relaxed);
+    let world = world.under(cooldown(Vec::new()));
+    world.clock.0.store(at(RELEASES[1].1), Ordering::Relaxed);
+    let (_, latest) = world.get("/cached-only/example.com/r/@latest").await;
+    assert!(latest.contains("\"v1.0.0\""), "the young one's word does not count yet: {latest}");
+    assert_eq!(world.upstream.go_mods.load(Ordering::Relaxed), asked);
+}
+
 #[tokio::test]
 async fn latest_from_storage_is_what_is_stored_and_offered() {
     let world = World::new(Rulebook::default());
