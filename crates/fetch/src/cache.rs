@@ -86,7 +86,8 @@ pub struct CacheOptions {
     pub max_checks: usize,
     /// How long an answer is served without asking again.
     pub fresh: Duration,
-    /// How long an answer is served while it is renewed in the background. Later, the one who asks waits.
+    /// How long an answer is served while it is renewed in the background. Later, the one who asks waits, unless upstream was
+    /// asked within that time and failed. What is served all the same is counted as [`CacheStats::stale`].
     pub stale: Duration,
     /// How long one waits for an older answer to be renewed before it is served as it is.
     pub patience: Duration,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quipu_module::{ModulePath, ModuleVersion, Query, Version};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Shared;
 use super::flights::Flights;
@@ -29,6 +29,8 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(super) struct Age {
     asked: Asked,
     answered: bool,
+    /// When it was asked for that upstream last answered, be it that there is nothing any more.
+    heard: Option<Instant>,
 }
 
 impl Shared {
@@ -102,6 +104,11 @@ impl Shared {
             if age.is_some_and(|age| age.answered) || asked >= Some(RETRY) {
                 flights.launch(name.as_str(), renew);
             }
+            // Asked lately, and in vain.
+            let heard = age.and_then(|age| age.heard);
+            if heard.is_none_or(|heard| heard.elapsed() >= self.options.stale) {
+                self.counters.stale();
+            }
             return Ok(stored);
         }
         match timeout(self.options.patience, self.renewed_now(flights, name, &renew)).await {
@@ -146,10 +153,10 @@ impl Shared {
         }
         let asked = self.asking();
         let listed = self.upstream.list(&path).await;
-        let answer = listed.as_ref().map(drop).map_err(Error::kind);
+        let failure = listed.as_ref().err().map(Error::kind);
         let made = self.make_list(&path, (in_file, stored), (asked, listed)).await;
         // Not earlier: whoever finds the answer young serves the list that was made last.
-        self.note_asked(&name, asked, &answer);
+        self.note_asked(&name, asked, failure);
         made
     }
 
@@ -283,7 +290,7 @@ impl Shared {
             self.origins.note(path, info);
         }
         // Not earlier: whoever finds the answer young serves what is stored.
-        self.note_asked(name, asked, &answer);
+        self.note_asked(name, asked, answer.as_ref().err().map(Error::kind));
         self.note_absence(name, asked, &answer);
         answer.map(Arc::new)
     }
@@ -299,9 +306,12 @@ impl Shared {
         let _ = self.on_disk(move |shared| shared.tree.replace(staged.name(), &name)).await;
     }
 
-    fn note_asked<T, E>(&self, name: &Name, asked: Asked, answer: &std::result::Result<T, E>) {
-        let age = Age { asked, answered: answer.is_ok() };
-        self.ages.insert(&name.key(), age, 0);
+    fn note_asked(&self, name: &Name, asked: Asked, failure: Option<ErrorKind>) {
+        let heard = match failure {
+            None | Some(ErrorKind::NotFound) => Some(asked.at),
+            Some(_) => self.age(name).and_then(|age| age.heard),
+        };
+        self.ages.insert(&name.key(), Age { asked, answered: failure.is_none(), heard }, 0);
     }
 
     /// What the disk knows of a module's versions.

@@ -15,7 +15,8 @@ pub struct CacheStats {
     pub stored: u64,
     /// Bytes of them.
     pub stored_bytes: u64,
-    /// Lists and the like that were served although older than they should be, as upstream did not answer.
+    /// Lists and the like that were served although the last answer of upstream was older than
+    /// [`CacheOptions::stale`](super::CacheOptions::stale), as it did not give another one.
     pub stale: u64,
     /// Files that contradicted what is recorded.
     pub refused: u64,

@@ -84,6 +84,46 @@ async fn the_last_list_is_served_while_upstream_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_answer_that_is_too_old_counts_as_stale() {
+    let (root, upstream) = (root(), Arc::new(Scripted::default()));
+    let cache = cache(&root, &upstream, options());
+    upstream.set(LIST, Ok("v1.0.0"));
+    list(&cache).await;
+    upstream.fail(LIST);
+    // Renewed in vain, and not too old yet, which is five minutes; then once more for each that is served.
+    for (seconds, stale) in [(100, 0), (100, 0), (99, 0), (2, 1), (1, 2), (100, 3), (400, 4), (1, 5)] {
+        sleep(seconds * SECOND).await;
+        assert_eq!(list(&cache).await, "v1.0.0");
+        assert_eq!(cache.stats().stale, stale);
+    }
+    // The one that finds that upstream is back still gets what is there.
+    upstream.set(LIST, Ok("v1.0.0 v1.1.0"));
+    for (expected, stale) in [("v1.0.0", 6), ("v1.0.0 v1.1.0", 6)] {
+        sleep(10 * SECOND).await;
+        assert_eq!(list(&cache).await, expected);
+        assert_eq!(cache.stats().stale, stale);
+    }
+    upstream.fail(LIST);
+    sleep(280 * SECOND).await;
+    list(&cache).await;
+    assert_eq!(cache.stats().stale, 6, "from the last answer on, not from the first");
+    // That it is gone is an answer, too.
+    upstream.set(LIST, Err(Error::not_found("gone")));
+    for seconds in [6, 10, 400, 1, 60] {
+        sleep(seconds * SECOND).await;
+        assert_eq!(list(&cache).await, "v1.0.0 v1.1.0");
+        assert_eq!(cache.stats().stale, 6);
+    }
+    // What was said before the module was forgotten is none any more.
+    upstream.fail(LIST);
+    cache.forget(&path("example.com/m"));
+    for stale in [7, 8] {
+        list(&cache).await;
+        assert_eq!(cache.stats().stale, stale);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_upstream_that_is_away_is_not_hammered() {
     let (root, upstream) = (root(), Arc::new(Scripted::default()));
     let cache = cache(&root, &upstream, options());
