@@ -28,6 +28,10 @@ const QUARANTINE_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether the OSV files have changed: in so many times the above.
 const FIXES_EVERY: u32 = 60;
 
+/// So many times the OSV files are looked at before they are read again, at most, where nothing but time has passed since they
+/// could not be read: an hour.
+const FIXES_PATIENCE: u32 = 60;
+
 /// Files of an OSV database at most, and bytes of one.
 const MOST_FILES: usize = 500_000;
 const MOST_BYTES: u64 = 8 << 20;
@@ -110,7 +114,7 @@ pub(crate) fn in_force(config: &Config, data: &DataDir, audit: &AuditLog) -> Res
     let fixes = policy.osv.clone().map(|path| Watched::open(path, read_fixes)).transpose()?;
     let fixes = fixes.map(|(fixes, known)| {
         offering.set_fixes(known);
-        fixes
+        fixes.patient(FIXES_PATIENCE)
     });
     let files = Files { quarantine, fixes };
     tokio::spawn(follow(Arc::clone(&offering), files));
@@ -171,6 +175,10 @@ struct Watched {
     seen: Option<u64>,
     /// What it looked like when it could not be read, and how often in a row that was so.
     failed: (Option<u64>, u32),
+    /// It is read again at this look at the latest, if it looks as when it could not be read.
+    patience: u32,
+    /// So many looks are left until then.
+    wait: u32,
 }
 
 impl Watched {
@@ -182,15 +190,27 @@ impl Watched {
         // Taken first: what changes meanwhile is read again.
         let seen = look_of(&path);
         let content = read(&path)?;
-        Ok((Self { path, seen, failed: (None, 0) }, content))
+        Ok((Self { path, seen, failed: (None, 0), patience: 1, wait: 0 }, content))
     }
 
-    /// What `read` makes of it, unless it is what was last read. What cannot be read is tried again the next time, and of
-    /// many failures that are alike ever fewer are told.
+    /// The same, and what cannot be read is tried again ever later as long as it looks the same: the next time, the second time
+    /// after that, the fourth and so on, up to so many.
+    fn patient(self, patience: u32) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// What `read` makes of it, unless it is what was last read. What cannot be read is tried again, and of many failures that
+    /// are alike ever fewer are told.
     fn follow<T>(&mut self, read: impl FnOnce(&Path) -> Result<T>) -> Option<Result<T>> {
         let now = look_of(&self.path);
         if now == self.seen {
             self.failed = (None, 0);
+            return None;
+        }
+        let (before, times) = self.failed;
+        let times = if before == now { times } else { 0 };
+        if times > 0 && self.wait > 0 {
+            self.wait -= 1;
             return None;
         }
         let content = read(&self.path);
@@ -198,8 +218,9 @@ impl Watched {
             (self.seen, self.failed) = (now, (None, 0));
             return Some(content);
         }
-        let (before, times) = self.failed;
-        let times = if before == now { times.saturating_add(1) } else { 1 };
+        self.wait =
+            1u32.checked_shl(times).map_or(self.patience, |looks| looks.min(self.patience)).saturating_sub(1);
+        let times = times.saturating_add(1);
         self.failed = (now, times);
         times.is_power_of_two().then_some(content)
     }
@@ -411,6 +432,34 @@ mod tests {
         assert!(watched.follow(read).unwrap().is_err());
         assert!(watched.follow(read).unwrap().is_err());
         assert!(watched.follow(read).is_none(), "the third time");
+    }
+
+    #[test]
+    fn what_stays_broken_is_read_ever_more_rarely() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("GO-1.json");
+        fs::write(&file, "{}").unwrap();
+        let (watched, _) = Watched::open(dir.path().to_owned(), read_fixes).unwrap();
+        let mut watched = watched.patient(FIXES_PATIENCE);
+        // At which of these looks it was read.
+        let mut reads = |looks: u32| {
+            let mut read = Vec::new();
+            for look in 1..=looks {
+                let _ = watched.follow(|path| {
+                    read.push(look);
+                    read_fixes(path)
+                });
+            }
+            read
+        };
+        fs::write(&file, "{").unwrap();
+        assert_eq!(reads(300), [1, 2, 4, 8, 16, 32, 64, 124, 184, 244], "minutes");
+        fs::write(&file, "{ no").unwrap();
+        assert_eq!(reads(10), [1, 2, 4, 8], "changed");
+        fs::write(&file, "{\"id\": \"GO-1\"}").unwrap();
+        assert_eq!(reads(10), [1], "mended");
+        fs::write(&file, "{").unwrap();
+        assert_eq!(reads(10), [1, 2, 4, 8], "broken anew");
     }
 
     #[test]
