@@ -218,7 +218,7 @@ impl Records {
     }
 
     /// Notes what became of a version that was sent to be published; returns when that is on the disk.
-    async fn note(
+    async fn note_sent(
         &self,
         kind: EventKind,
         module: &ModuleVersion,
@@ -318,7 +318,7 @@ impl Admit for Records {
         Box::pin(async move {
             let recorded = self.enter(module, hashes).await.map_err(LookupError::refusal)?;
             if (recorded.zip, recorded.go_mod) == (hashes.zip, hashes.go_mod) {
-                self.note(EventKind::Publish, module, (recorded.zip.to_string(), publication)).await;
+                self.note_sent(EventKind::Publish, module, (recorded.zip.to_string(), publication)).await;
             }
             Ok(recorded)
         })
@@ -334,7 +334,7 @@ impl Admit for Records {
             PublishError::Conflict { .. } => EventKind::Conflict,
             PublishError::Broken(_) | PublishError::Failed(_) => EventKind::PublishRefused,
         };
-        Box::pin(self.note(kind, module, (why.to_string(), publication)))
+        Box::pin(self.note_sent(kind, module, (why.to_string(), publication)))
     }
 }
 
