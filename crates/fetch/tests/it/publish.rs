@@ -131,7 +131,9 @@ async fn the_first_content_is_the_only_copy_and_stays() {
 
 #[tokio::test]
 async fn what_its_author_takes_back_is_not_the_latest() {
-    let cache = cache(&root());
+    // In a directory, it is gone with the last one that holds it.
+    let root = root();
+    let cache = cache(&root);
     let latest = async |number: &str, says: &str| {
         let version = version(&format!("corp.example/m@{number}"));
         publish(&cache, &version, &zip_saying(&version, says, "package m\n")).await.unwrap();
