@@ -282,40 +282,6 @@ impl Cache {
         self.shared.file(version, kind).await
     }
 
-    /// As [`Upstream::list`], from storage alone: the versions of which all three files are here.
-    ///
-    /// # Errors
-    /// None is.
-    pub async fn held_list(&self, path: &ModulePath) -> Result<Vec<Version>> {
-        self.shared.held_list(path).await
-    }
-
-    /// As [`Cache::held_list`], with pseudo-versions.
-    ///
-    /// # Errors
-    /// None is.
-    pub async fn held_versions(&self, path: &ModulePath) -> Result<Vec<Version>> {
-        self.shared.held_versions(path).await
-    }
-
-    /// As [`Upstream::info`], from storage alone.
-    ///
-    /// # Errors
-    /// It is not here.
-    pub async fn held_info(&self, path: &ModulePath, query: &Query) -> Result<Info> {
-        self.shared.held_info(path, query).await
-    }
-
-    /// As [`Upstream::latest`], from storage alone: the highest release of which all three files are here, else the
-    /// highest pre-release, else the latest pseudo-version; of those that are not retracted, as far as there are any, by the
-    /// highest version whose go.mod is here.
-    ///
-    /// # Errors
-    /// No version is here.
-    pub async fn held_latest(&self, path: &ModulePath) -> Result<Info> {
-        self.shared.held_latest(path).await
-    }
-
     /// Those of `versions`, which ascend, that the go.mod of the one that `latest` would be does not retract; `None` if there is
     /// no saying which that is. Versions that cannot be had any more may be left out. A go.mod that is not stored is not taken
     /// in; it is asked for once a minute.
@@ -328,23 +294,6 @@ impl Cache {
         versions: Vec<Version>,
     ) -> Result<Option<Vec<Version>>> {
         self.shared.unretracted(path, versions).await
-    }
-
-    /// The versions whose go.mod is here, ascending, pseudo-versions among them. None may be.
-    ///
-    /// # Errors
-    /// The disk fails.
-    pub async fn held_go_mods(&self, path: &ModulePath) -> Result<Vec<Version>> {
-        self.shared.held_go_mods(path).await
-    }
-
-    /// As [`Cache::unretracted`], from storage alone: by the highest of `versions` whose go.mod is here. All of them if that is
-    /// none.
-    ///
-    /// # Errors
-    /// The disk fails.
-    pub async fn held_unretracted(&self, path: &ModulePath, versions: Vec<Version>) -> Result<Vec<Version>> {
-        self.shared.held_unretracted(path, versions).await
     }
 
     /// Finishes or discards what an earlier run left staged, asking [`Admit`] as for any other file. To be called once,

@@ -4,15 +4,68 @@ use std::sync::Arc;
 
 use quipu_module::{ModulePath, ModuleVersion, Query, Version};
 
-use super::Shared;
 use super::answers::{canonical, refuse_word};
 use super::latest::highest;
 use super::tree::{FileKind, Name};
+use super::{Cache, Shared};
 use crate::error::{Error, Result};
 use crate::info::Info;
 
 /// A version is offered only if everything of it can be served.
 const COMPLETE: [FileKind; 3] = [FileKind::Info, FileKind::GoMod, FileKind::Zip];
+
+impl Cache {
+    /// As [`Upstream::list`](crate::Upstream::list), from storage alone: the versions of which all three files are here.
+    ///
+    /// # Errors
+    /// None is.
+    pub async fn held_list(&self, path: &ModulePath) -> Result<Vec<Version>> {
+        self.shared.held_list(path).await
+    }
+
+    /// As [`Cache::held_list`], with pseudo-versions.
+    ///
+    /// # Errors
+    /// None is.
+    pub async fn held_versions(&self, path: &ModulePath) -> Result<Vec<Version>> {
+        self.shared.held_versions(path).await
+    }
+
+    /// As [`Upstream::info`](crate::Upstream::info), from storage alone.
+    ///
+    /// # Errors
+    /// It is not here.
+    pub async fn held_info(&self, path: &ModulePath, query: &Query) -> Result<Info> {
+        self.shared.held_info(path, query).await
+    }
+
+    /// As [`Upstream::latest`](crate::Upstream::latest), from storage alone: the highest release of which all three files are here, else the
+    /// highest pre-release, else the latest pseudo-version; of those that are not retracted, as far as there are any, by the
+    /// highest version whose go.mod is here.
+    ///
+    /// # Errors
+    /// No version is here.
+    pub async fn held_latest(&self, path: &ModulePath) -> Result<Info> {
+        self.shared.held_latest(path).await
+    }
+
+    /// The versions whose go.mod is here, ascending, pseudo-versions among them. None may be.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn held_go_mods(&self, path: &ModulePath) -> Result<Vec<Version>> {
+        self.shared.held_go_mods(path).await
+    }
+
+    /// As [`Cache::unretracted`], from storage alone: by the highest of `versions` whose go.mod is here. All of them if that is
+    /// none.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn held_unretracted(&self, path: &ModulePath, versions: Vec<Version>) -> Result<Vec<Version>> {
+        self.shared.held_unretracted(path, versions).await
+    }
+}
 
 impl Shared {
     pub(super) async fn held_list(self: &Arc<Self>, path: &ModulePath) -> Result<Vec<Version>> {
