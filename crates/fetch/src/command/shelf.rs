@@ -52,7 +52,8 @@ impl Shelf {
             let path = entry?.path();
             if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
         }
-        Ok(Self { root: root.to_owned(), max_bytes, places: StdMutex::default() })
+        // The go command runs elsewhere, and takes no relative directories.
+        Ok(Self { root: std::path::absolute(root)?, max_bytes, places: StdMutex::default() })
     }
 
     /// The directory for what was found, once nobody else uses it; another one for those who may not reach all of it. It is

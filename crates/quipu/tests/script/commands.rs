@@ -7,11 +7,13 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use crate::forge::Forge;
+use crate::forge::{Forge, Whose};
 use crate::goproxy::Goproxy;
 use crate::http::{self, Answer};
 use crate::issuer::Issuer;
+use crate::mercurial::Mercurial;
 use crate::modules;
+use crate::network::{self, Entered};
 use crate::sshd::Sshd;
 use crate::story::Story;
 use crate::upstream::{Fault, Upstream};
@@ -25,7 +27,10 @@ impl Story {
         match (name, args) {
             ("needs", ["live"]) => self.needs_live(),
             ("upstream", args) => self.upstream_command(args),
-            ("forge", args) => self.forge_command(args),
+            ("forge", args) => self.forge_command(Whose::Operator, args),
+            ("stranger", args) => self.forge_command(Whose::Stranger, args),
+            ("mercurial", ["start"]) => self.start_mercurial(),
+            ("network", hosts) => self.network(hosts),
             ("sshd", ["start"]) => self.start_sshd(),
             ("goproxy", args) => self.goproxy_command(args),
             ("issuer", args) => self.issuer_command(args),
@@ -99,13 +104,16 @@ impl Story {
         Ok(true)
     }
 
-    fn forge_command(&mut self, args: &[&str]) -> Held {
+    fn forge_command(&mut self, whose: Whose, args: &[&str]) -> Held {
         match args {
             ["start", tls @ ..] => {
+                let root = self.path(whose.name());
+                let ca = self.path(&format!("{}.ca", whose.name()));
                 let forge = match tls {
-                    [] => Forge::start(&self.path("forge")),
-                    ["tls"] => Forge::start_tls(&self.path("forge"), &self.path("forge.ca"))?,
-                    ["at", address] => match Forge::start_at(&self.path("forge"), address) {
+                    [] => Forge::start(&root),
+                    ["tls"] => Forge::start_tls(&root, &ca, None)?,
+                    ["tls", "at", address] => Forge::start_tls(&root, &ca, Some(address))?,
+                    ["at", address] => match Forge::start_at(&root, address) {
                         Ok(forge) => forge,
                         Err(error) => {
                             self.skipped = Some(format!("cannot listen at {address} here: {error}"));
@@ -114,20 +122,23 @@ impl Story {
                     },
                     _ => return Err("not a way to start a forge".to_owned()),
                 };
-                self.vars.insert("FORGE".to_owned(), forge.url.clone());
-                self.forge = Some(forge);
+                self.vars.insert(whose.name().to_uppercase(), forge.url.clone());
+                self.forges.insert(whose, forge);
             }
-            ["hide"] => self.forge()?.hide(),
-            ["lock", repository, userinfo] => self.forge()?.lock(repository, userinfo),
-            ["forget"] => self.forge()?.forget(),
-            ["asked", text] => return Ok(self.forge()?.asked().iter().any(|asked| asked.contains(text))),
+            ["hide"] => self.forge(whose)?.hide(),
+            ["lock", repository, userinfo] => self.forge(whose)?.lock(repository, userinfo),
+            ["redirect", path, url] => self.forge(whose)?.redirect(path, url),
+            ["forget"] => self.forge(whose)?.forget(),
+            ["asked", text] => {
+                return Ok(self.forge(whose)?.asked().iter().any(|asked| asked.contains(text)));
+            }
             ["asked", text, times] => {
-                let asked = self.forge()?.asked();
+                let asked = self.forge(whose)?.asked();
                 return Ok(
                     asked.iter().filter(|asked| asked.contains(text)).count() == number::<usize>(times)?
                 );
             }
-            _ => return Err(format!("no such command: forge {}", args.join(" "))),
+            _ => return Err(format!("no such command: {} {}", whose.name(), args.join(" "))),
         }
         Ok(true)
     }
@@ -174,6 +185,30 @@ impl Story {
                 self.sshd = Some(sshd);
             }
             None => self.skipped = Some("sshd is not installed (Debian's openssh-server)".to_owned()),
+        }
+        Ok(true)
+    }
+
+    /// A real `hg serve` for the repository `./hg`.
+    fn start_mercurial(&mut self) -> Held {
+        match Mercurial::start(&self.work)? {
+            Some(mercurial) => {
+                self.vars.insert("HG".to_owned(), mercurial.url.clone());
+                self.mercurial = Some(mercurial);
+            }
+            None => self.skipped = Some("hg is not installed (Debian's mercurial)".to_owned()),
+        }
+        Ok(true)
+    }
+
+    /// Goes on in a network of the story's own: tells the whole story there, unless this is that telling.
+    fn network(&mut self, hosts: &[&str]) -> Held {
+        match network::enter(&self.name, &self.path("hosts"), hosts)? {
+            Entered::Inside => {}
+            Entered::Told => self.told = true,
+            Entered::Impossible(why) => {
+                self.skipped = Some(format!("a network of its own cannot be made here: {why}"));
+            }
         }
         Ok(true)
     }

@@ -11,10 +11,29 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use base64::Engine as _;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// Of whom a forge is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Whose {
+    /// Of whoever runs the server.
+    Operator,
+    /// Of somebody else.
+    Stranger,
+}
+
+impl Whose {
+    /// The command for it, and the directory that it serves.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "forge",
+            Self::Stranger => "stranger",
+        }
+    }
+}
 
 /// A running forge. It listens until the test process ends.
 pub(crate) struct Forge {
@@ -28,6 +47,8 @@ struct State {
     /// By path of a repository, `user:secret`, which everyone else is refused without.
     locked: Mutex<BTreeMap<String, String>>,
     asked: Mutex<Vec<String>>,
+    /// By path, where who asks for it is sent instead.
+    redirects: Mutex<BTreeMap<String, String>>,
     /// Whether it asks for a login where there is nothing.
     hides: Mutex<bool>,
 }
@@ -51,12 +72,14 @@ impl Forge {
         TcpListener::bind(address).map(|listener| Self::listen(listener, "http", root, serve))
     }
 
-    /// The same over TLS, with a certificate of an authority that is made for it and written to `ca`.
-    pub(crate) fn start_tls(root: &Path, ca: &Path) -> Result<Self, String> {
-        let (authority, config) = authority().map_err(|error| error.to_string())?;
+    /// The same over TLS, with a certificate of an authority that is made for it and written to `ca`; on a port of its own
+    /// unless there is an address.
+    pub(crate) fn start_tls(root: &Path, ca: &Path, address: Option<&str>) -> Result<Self, String> {
+        let listener = address.map_or_else(|| Ok(free()), TcpListener::bind).map_err(|e| e.to_string())?;
+        let (authority, config) = authority(&ca.display().to_string()).map_err(|error| error.to_string())?;
         fs::write(ca, authority).map_err(|error| error.to_string())?;
         let config = Arc::new(config);
-        Ok(Self::listen(free(), "https", root, move |state, stream| {
+        Ok(Self::listen(listener, "https", root, move |state, stream| {
             let Ok(connection) = ServerConnection::new(Arc::clone(&config)) else { return };
             let mut stream = StreamOwned::new(connection, stream);
             serve(state, &mut stream);
@@ -76,6 +99,7 @@ impl Forge {
             root: root.to_owned(),
             locked: Mutex::default(),
             asked: Mutex::default(),
+            redirects: Mutex::default(),
             hides: Mutex::default(),
         });
         let shared = Arc::clone(&state);
@@ -91,6 +115,11 @@ impl Forge {
     /// From now on it asks for a login wherever there is nothing, as forges do that do not say what they have.
     pub(crate) fn hide(&self) {
         *self.state.hides.lock().unwrap() = true;
+    }
+
+    /// From now on who asks for the path is sent to the URL.
+    pub(crate) fn redirect(&self, path: &str, url: &str) {
+        self.state.redirects.lock().unwrap().insert(path.to_owned(), url.to_owned());
     }
 
     /// From now on the repository is shown only to who brings `user:secret`.
@@ -169,6 +198,9 @@ fn answer(state: &State, request: &Request) -> (String, String, Vec<u8>) {
             return login();
         }
     }
+    if let Some(url) = state.redirects.lock().unwrap().get(path) {
+        return ("302 Found".to_owned(), format!("Location: {url}\r\n"), Vec::new());
+    }
     if let Some(file) = plain_file(state, path) {
         return ("200 OK".to_owned(), String::new(), file);
     }
@@ -206,14 +238,17 @@ fn login() -> (String, String, Vec<u8>) {
     ("401 Unauthorized".to_owned(), headers, Vec::new())
 }
 
-/// An authority, as PEM, and what a server on 127.0.0.1 has from it.
-fn authority() -> Result<(String, ServerConfig), rcgen::Error> {
+/// An authority, as PEM, and what the servers of stories have from it.
+///
+/// Its name is its own: git may take the wrong one of two with one name.
+fn authority(name: &str) -> Result<(String, ServerConfig), rcgen::Error> {
     let root_key = KeyPair::generate()?;
     let mut root = CertificateParams::new(Vec::new())?;
+    root.distinguished_name.push(DnType::CommonName, name);
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = root.self_signed(&root_key)?.pem();
     let key = KeyPair::generate()?;
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+    let leaf = CertificateParams::new(["127.0.0.1", "forge.corp.test", "evil.example"].map(str::to_owned))?;
     let leaf = leaf.signed_by(&key, &Issuer::new(root, root_key))?;
     let secret = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -12,9 +12,11 @@ mod forge;
 mod goproxy;
 mod http;
 mod issuer;
+mod mercurial;
 #[path = "../../../server/tests/common/minter.rs"]
 mod minter;
 mod modules;
+mod network;
 mod privacy;
 mod program;
 mod sshd;
@@ -103,6 +105,7 @@ stories! {
     live
     low_disk
     lying_sum
+    mercurial
     moved_tag
     moved_tag_git
     no_loop
@@ -119,6 +122,7 @@ stories! {
     private_patterns
     private_server
     publish
+    publish_killed
     publish_zip
     quarantine
     quipu_chain
@@ -133,6 +137,7 @@ stories! {
     source_nearby
     status
     stopped_at_once
+    stranger
     tidy
     tls
     tokens

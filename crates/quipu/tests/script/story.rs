@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::archive::Archive;
-use crate::forge::Forge;
+use crate::forge::{Forge, Whose};
 use crate::goproxy::Goproxy;
 use crate::http::Answer;
 use crate::issuer::Issuer;
+use crate::mercurial::Mercurial;
 use crate::privacy::{Names, Told};
 use crate::program::{Ended, Server, command, find, run};
 use crate::sshd::Sshd;
@@ -22,6 +23,8 @@ use crate::upstream::Upstream;
 
 /// The state of a story between two commands.
 pub(crate) struct Story {
+    /// The name of its file, and so of its test.
+    pub(crate) name: String,
     /// Holds everything below; goes away with the story.
     home: TempDir,
     /// Where commands run and the files of the story lie.
@@ -30,7 +33,8 @@ pub(crate) struct Story {
     pub(crate) go_env: BTreeMap<String, String>,
     pub(crate) server_env: BTreeMap<String, String>,
     pub(crate) upstream: Option<Upstream>,
-    pub(crate) forge: Option<Forge>,
+    pub(crate) forges: BTreeMap<Whose, Forge>,
+    pub(crate) mercurial: Option<Mercurial>,
     pub(crate) sshd: Option<Sshd>,
     pub(crate) issuer: Option<Issuer>,
     pub(crate) goproxy: Option<Goproxy>,
@@ -43,6 +47,8 @@ pub(crate) struct Story {
     pub(crate) answer: Answer,
     /// Set once the story cannot go on here, with the reason.
     pub(crate) skipped: Option<String>,
+    /// Set once all of it was told elsewhere.
+    pub(crate) told: bool,
 }
 
 /// What became of a story.
@@ -52,6 +58,7 @@ pub(crate) type Outcome = Result<(), String>;
 pub(crate) fn play(file: &Path) -> Outcome {
     let archive = Archive::parse(&fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?);
     let mut story = Story::new(&archive);
+    story.name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     for (number, line) in archive.comment.lines().enumerate() {
         let outcome = story.line(line);
         outcome
@@ -60,6 +67,9 @@ pub(crate) fn play(file: &Path) -> Outcome {
         if let Some(why) = &story.skipped {
             // Past the harness, which shows nothing of what a passing test prints.
             let _ = writeln!(std::io::stderr(), "SKIPPED {}: {why}", file.display());
+            return Ok(());
+        }
+        if story.told {
             return Ok(());
         }
     }
@@ -106,13 +116,15 @@ impl Story {
             ("QUIPU", &find("quipu").display().to_string()),
         ]);
         Self {
+            name: String::new(),
             home,
             work,
             vars,
             go_env,
             server_env,
             upstream: None,
-            forge: None,
+            forges: BTreeMap::new(),
+            mercurial: None,
             sshd: None,
             issuer: None,
             goproxy: None,
@@ -122,6 +134,7 @@ impl Story {
             last: Ended::default(),
             answer: Answer::default(),
             skipped: None,
+            told: false,
         }
     }
 
@@ -222,8 +235,8 @@ impl Story {
         self.upstream.as_ref().ok_or_else(|| "no upstream runs".to_owned())
     }
 
-    pub(crate) fn forge(&self) -> Result<&Forge, String> {
-        self.forge.as_ref().ok_or_else(|| "no forge runs".to_owned())
+    pub(crate) fn forge(&self, whose: Whose) -> Result<&Forge, String> {
+        self.forges.get(&whose).ok_or_else(|| format!("no {} runs", whose.name()))
     }
 
     pub(crate) fn issuer(&self) -> Result<&Issuer, String> {
