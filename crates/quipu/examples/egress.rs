@@ -1,6 +1,7 @@
 //! Judges what strace saw of a run of the stories: whether anything left this machine, and what the resolver was asked.
 //!
-//! Run by `tools/egress`: `egress RECORD [--own HOST]… [--search DOMAIN]…`. The last line counts what passed and failed.
+//! Run by `tools/egress`: `egress RECORD [--own HOST]… [--inside ADDRESS]… [--pinned HOST]… [--search DOMAIN]…`.
+//! The last line counts what passed and failed.
 #![expect(clippy::print_stdout, reason = "what it prints is its result")]
 
 #[path = "egress/trace.rs"]
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--own" => judge.own.extend(args.next()),
+            "--inside" => judge.inside.extend(args.next()),
+            "--pinned" => judge.pinned.extend(args.next()),
             "--search" => judge.search.extend(args.next()),
             _ => record = Some(arg),
         }
@@ -38,6 +41,10 @@ fn main() -> ExitCode {
 struct Judge {
     /// Hosts of private modules that may be resolved, to be asked themselves.
     own: Vec<String>,
+    /// Addresses that lead nowhere but to this machine, because of the network they are used in.
+    inside: Vec<String>,
+    /// Names that git is given with the address they lead to. That is judged when it connects.
+    pinned: Vec<String>,
     /// What this machine's resolver adds to names.
     search: Vec<String>,
     connections: usize,
@@ -64,7 +71,8 @@ impl Judge {
                 }
                 Event::Address(host) => {
                     self.programs += 1;
-                    if !trace::is_here(&host) {
+                    if !trace::is_here(&host) && !self.inside.contains(&host) && !self.pinned.contains(&host)
+                    {
                         self.faults.insert(format!("git or ssh was sent to {host}"));
                     }
                 }
@@ -77,7 +85,9 @@ impl Judge {
             Address::Net { port: 53, .. } => {
                 self.silent.insert(pid);
             }
-            Address::Net { host, .. } if trace::is_here(&host) => self.connections += 1,
+            Address::Net { host, .. } if trace::is_here(&host) || self.inside.contains(&host) => {
+                self.connections += 1;
+            }
             Address::Net { host, port } => {
                 self.faults.insert(format!("connected to {host} port {port}"));
             }

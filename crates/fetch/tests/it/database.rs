@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use quipu_fetch::{Client, Database, ErrorKind, Policy};
+use quipu_fetch::{Base, Client, ClientOptions, Database, ErrorKind, Named, Policy};
 use quipu_module::{Patterns, ProxyList};
 
-use crate::support::client;
 use crate::support::server::{Reply, Server};
+use crate::support::{client, client_with};
 
 const NAME: &str = "sum.example/db";
 
@@ -67,14 +67,17 @@ async fn the_first_proxy_that_supports_it_is_used() {
 #[tokio::test]
 async fn without_support_it_is_reached_directly() {
     let proxy = Server::start().await;
-    let (client, ledger) = client(&[&proxy.url]);
+    // Its host is where nobody listens, which is enough to see where it went; the name is asked of nobody.
+    let mut named = Named::default();
+    let host = Base::parse("https://sum.example").unwrap().authority().unwrap().clone();
+    named.insert_at(host, ([127, 0, 0, 1], 1).into());
+    let (client, ledger) = client_with(&[&proxy.url], ClientOptions { named, ..ClientOptions::default() });
     for (list, status) in [("{},direct", 404), ("{}|direct", 500), ("{},off", 404), ("{}", 410), ("off", 404)]
     {
         supports(&proxy, status);
         let before = ledger.lines().len();
         let database = database(&list.replace("{}", &proxy.url), None, &client);
         assert_eq!(database.base().to_string(), "https://sum.example/db");
-        // The name does not resolve, which is enough to see where it went.
         let error = database.get("/latest", 100).await.unwrap_err();
         assert!(error.text().starts_with("sum.example/db: "), "{error}");
         assert!(ledger.lines()[before..].contains(&"- /db/latest".to_owned()), "{:?}", ledger.lines());

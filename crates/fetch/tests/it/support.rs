@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use quipu_fetch::{
     Admit, Base, BoxFuture, Cache, CacheOptions, Chain, Client, ClientOptions, Complete, Egress, Hashes,
-    Named, Observe, Policy, Refusal,
+    Observe, Policy, Refusal,
 };
 use quipu_module::{H1, ModulePath, ModuleVersion, Patterns, ProxyList, Query};
 
@@ -57,7 +57,7 @@ pub(crate) fn client(urls: &[&str]) -> (Client, Arc<Ledger>) {
 
 pub(crate) fn client_with(urls: &[&str], options: ClientOptions) -> (Client, Arc<Ledger>) {
     let ledger = Arc::new(Ledger::default());
-    let mut named = Named::default();
+    let mut named = options.named.clone();
     for url in urls {
         named.insert(Base::parse(url).unwrap().authority().unwrap().clone());
     }
