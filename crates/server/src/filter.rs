@@ -89,10 +89,12 @@ impl Filter {
 
     /// Notes what is let through although it is too young. A dry run lets everything through.
     async fn note_exemption(&self, module: &ModuleVersion, reach: Reach) {
-        let Some((cooldown, now, exemption)) = self.offering.exemption(module) else { return };
+        let Some((cooldown, now)) = self.offering.cooldown(module) else { return };
+        // First, as nearly all are: those need no exception, and it takes the least to know it.
         if self.offering.is_dry() || self.is_old(module).unwrap_or(true) {
             return;
         }
+        let Some(exemption) = self.offering.exemption(module, (cooldown, now)) else { return };
         let Ok(time) = self.time(module, reach).await else { return };
         if cooldown.judge(module, time.as_deref(), now).is_err() {
             self.offering.note_exempt(module, &exemption);
@@ -263,7 +265,7 @@ impl Filter {
             return Ok(Err(refused));
         }
         let Some((cooldown, now)) = self.offering.cooldown(module) else { return Ok(Ok(())) };
-        if self.is_old(module)? {
+        if self.offering.exemption(module, (cooldown, now)).is_some() || self.is_old(module)? {
             return Ok(Ok(()));
         }
         let time = match self.time(module, reach).await {

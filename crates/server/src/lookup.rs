@@ -228,11 +228,8 @@ impl Records {
         let Publication { time, by, peer, is_resumed } = publication;
         let left =
             if *is_resumed { format!("; sent at {time} and left by an earlier run") } else { String::new() };
-        let event = Event::new(kind).who(by).what(&module.to_string()).detail(&format!("{what}{left}"));
-        audit.note(match peer {
-            Some(peer) => event.peer(*peer),
-            None => event,
-        });
+        let detail = format!("{what}{left}");
+        audit.note(Event::new(kind).who(by).peer(*peer).what(&module.to_string()).detail(&detail));
         audit.sync().await;
     }
 

@@ -56,11 +56,7 @@ impl Decisions for AuditDecisions {
                 Outcome::WouldBeRefused => EventKind::PolicyWouldRefuse,
                 Outcome::Exempt => EventKind::PolicyExempt,
             };
-            let event = Event::new(kind).who(&who).what(&what).detail(text);
-            self.audit.note(match asker.peer {
-                Some(peer) => event.peer(peer),
-                None => event,
-            });
+            self.audit.note(Event::new(kind).who(&who).peer(asker.peer).what(&what).detail(text));
         }
     }
 }

@@ -80,10 +80,10 @@ impl Event {
         self
     }
 
-    /// From where.
+    /// From where, if that is known.
     #[must_use]
-    pub fn peer(mut self, peer: IpAddr) -> Self {
-        self.peer = Some(peer.to_canonical());
+    pub fn peer(mut self, peer: impl Into<Option<IpAddr>>) -> Self {
+        self.peer = peer.into().map(|peer| peer.to_canonical());
         self
     }
 

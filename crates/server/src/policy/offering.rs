@@ -123,31 +123,25 @@ impl Offering {
         self.rulebook.dry_run
     }
 
-    /// The cooldown and the present time, if age matters for this version.
+    /// The cooldown and the present time, if age matters for this version, exceptions apart.
     pub(crate) fn cooldown(&self, module: &ModuleVersion) -> Option<(&Cooldown, Micros)> {
-        let (cooldown, now) = self.concerned(module)?;
-        let exempt = cooldown.waiver(module, now).is_some() || self.fixes.load().advisory(module).is_some();
-        (!exempt).then_some((cooldown, now))
-    }
-
-    /// The cooldown and the present time, if age would matter for this version, but for an exception.
-    pub(crate) fn exemption(&self, module: &ModuleVersion) -> Option<(&Cooldown, Micros, Exemption)> {
-        let (cooldown, now) = self.concerned(module)?;
-        let exemption = match cooldown.waiver(module, now) {
-            Some(waiver) => {
-                Exemption { by: "waiver", text: format!("{module}: waiver: {}", waiver.reason()) }
-            }
-            None => {
-                let fixes = self.fixes.load();
-                Exemption { by: "fix", text: format!("{module}: fixes {}", fixes.advisory(module)?) }
-            }
-        };
-        Some((cooldown, now, exemption))
-    }
-
-    fn concerned(&self, module: &ModuleVersion) -> Option<(&Cooldown, Micros)> {
         let cooldown = self.rulebook.cooldown.as_ref().filter(|cooldown| cooldown.concerns(module))?;
         Some((cooldown, self.clock.now()))
+    }
+
+    /// The exception from the cooldown that holds for this version.
+    pub(crate) fn exemption(
+        &self,
+        module: &ModuleVersion,
+        (cooldown, now): (&Cooldown, Micros),
+    ) -> Option<Exemption> {
+        if let Some(waiver) = cooldown.waiver(module, now) {
+            let text = format!("{module}: waiver: {}", waiver.reason());
+            return Some(Exemption { by: "waiver", text });
+        }
+        let fixes = self.fixes.load();
+        let text = format!("{module}: fixes {}", fixes.advisory(module)?);
+        Some(Exemption { by: "fix", text })
     }
 
     /// What is to be said by path and version alone.
