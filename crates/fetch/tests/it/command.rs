@@ -1,6 +1,5 @@
 //! Repositories read through the go command: real ones of each system, and what it may not do.
 
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command as Process, Stdio};
@@ -11,7 +10,7 @@ use quipu_fetch::{Command, CommandOptions, Discovery, DiscoveryRules, ErrorKind,
 use quipu_module::{Patterns, check_zip};
 
 use crate::discover::{Site, page};
-use crate::support::{path, query, version};
+use crate::support::{path, query, skipped, version};
 
 const MODULE: &str = "example.com/r";
 
@@ -148,11 +147,7 @@ fn have(programs: &[&str]) -> bool {
         |program: &&&str| std::env::split_paths(&search).any(|directory| directory.join(program).is_file());
     let missing: Vec<_> = programs.iter().filter(|program| !found(program)).collect();
     if !missing.is_empty() {
-        // Past the harness, which shows nothing of what a passing test prints.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: there is no {missing:?}: repositories of that kind are NOT tested"
-        );
+        skipped(&format!("there is no {missing:?}: repositories of that kind are NOT tested"));
     }
     missing.is_empty()
 }
@@ -254,11 +249,7 @@ async fn subversion() {
         || !modules.join("mod_dav_svn.so").is_file()
         || !Path::new(APACHE).is_file()
     {
-        // Past the harness, which shows nothing of what a passing test prints.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: Subversion is NOT tested, it needs svn and apache2 with libapache2-mod-svn"
-        );
+        skipped("Subversion is NOT tested, it needs svn and apache2 with libapache2-mod-svn");
         return;
     }
     let serve = |root: &Path, port: u16| {

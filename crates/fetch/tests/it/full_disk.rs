@@ -11,7 +11,7 @@ use quipu_fetch::{Cache, ErrorKind, FileKind, Upstream as _};
 
 use crate::support::modules::Module;
 use crate::support::server::Server;
-use crate::support::{Judge, cache, chain, client, options, own, path, tree};
+use crate::support::{Judge, cache, chain, client, options, own, path, skipped, tree};
 
 /// Pages of the file system.
 const PAGE: usize = 4096;
@@ -31,11 +31,7 @@ impl Volume {
             Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
             Err(error) => error.to_string(),
         };
-        // Past the harness, which shows nothing of what a passing test prints.
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED: no full disk was tried, because a file system cannot be mounted here: {refused}"
-        );
+        skipped(&format!("no full disk was tried, because a file system cannot be mounted here: {refused}"));
         // Nothing to unmount.
         let Self(directory) = &volume;
         assert!(fs::read_dir(directory.path()).unwrap().next().is_none());

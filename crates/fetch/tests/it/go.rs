@@ -1,6 +1,5 @@
 //! The tree on disk and the real `go` command. Without `go` on this machine these tests say so and pass.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use quipu_module::Version;
 
 use crate::support::modules::Module;
 use crate::support::server::Server;
-use crate::support::{Judge, cache, chain, client, options, path, tree, version};
+use crate::support::{Judge, cache, chain, client, options, path, skipped, tree, version};
 
 /// Runs `go` in `directory` with modules from `proxy` only; what it printed on both, and whether it succeeded.
 fn go(directory: &Path, proxy: &str, arguments: &[&str]) -> (bool, String) {
@@ -35,8 +34,7 @@ fn go(directory: &Path, proxy: &str, arguments: &[&str]) -> (bool, String) {
 fn has_go() -> bool {
     let found = Command::new("go").arg("version").output().is_ok();
     if !found {
-        // Past the harness, which shows nothing of what a passing test prints.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no go command here");
+        skipped("no go command here");
     }
     found
 }

@@ -1,7 +1,6 @@
 //! `check`: go.sum files and module caches against honest databases and others.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::log::{Log, key, record};
 use crate::modules::{Module, log_of};
-use crate::run::{Ran, finish, program};
+use crate::run::{Ran, finish, program, skipped};
 use crate::site::{Reply, Site, honest};
 
 /// A directory with a go.sum, and the state below it.
@@ -291,14 +290,13 @@ fn sarif_has_what_code_scanning_reads() {
 #[test]
 fn the_real_log_holds_a_real_go_sum() {
     if std::env::var_os("QUIPU_LIVE").is_none_or(|value| value != "1") {
-        // Past the harness, which shows nothing of what a passing test prints.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: asks the real upstream; set QUIPU_LIVE=1");
+        skipped("asks the real upstream; set QUIPU_LIVE=1");
         return;
     }
     let output = std::process::Command::new("go").args(["env", "GOPROXY"]).output().unwrap();
     let proxy = String::from_utf8(output.stdout).unwrap();
     if let Err(why) = asked_by_go(&proxy) {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: the real upstream cannot be reached: {why}");
+        skipped(&format!("the real upstream cannot be reached: {why}"));
         return;
     }
     let place = Place::new(REAL);

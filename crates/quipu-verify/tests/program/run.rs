@@ -1,8 +1,15 @@
 //! Running the program.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// Says that something was not tested, and why.
+pub(crate) fn skipped(why: &str) {
+    // Past the harness, which shows nothing of what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
 
 /// How a run ended.
 #[derive(Debug)]

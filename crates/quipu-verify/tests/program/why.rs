@@ -1,7 +1,6 @@
 //! `why`: every way in which places can disagree, and the sentence that names it.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +9,7 @@ use tempfile::{TempDir, tempdir};
 
 use crate::log::{Log, key, record};
 use crate::modules::{Module, log_of};
-use crate::run::{Ran, finish, program};
+use crate::run::{Ran, finish, program, skipped};
 use crate::site::{Reply, Site, honest};
 
 const NAME: &str = "a.test/Upper@v1.0.0";
@@ -240,8 +239,7 @@ fn a_fork_ends_it_all() {
 fn a_moved_tag_is_recognised() {
     for needed in ["go", "git"] {
         if Command::new(needed).arg("version").output().is_err() {
-            // Past the harness, which shows nothing of what a passing test prints.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: needs {needed}");
+            skipped(&format!("needs {needed}"));
             return;
         }
     }

@@ -7,6 +7,7 @@
 
 mod archive;
 mod commands;
+mod daemon;
 mod database;
 mod forge;
 mod goproxy;

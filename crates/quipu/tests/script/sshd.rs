@@ -1,18 +1,17 @@
 //! A real sshd on a port of its own, with its own host key, which lets in one key that is made for it.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
+use std::process::Command;
+
+use crate::daemon::{Daemon, free_address};
 
 /// Where Debian and others have it: it wants to be started by its absolute path.
 const PROGRAM: &str = "/usr/sbin/sshd";
 
-/// A running sshd. Killed when dropped.
+/// A running sshd.
 pub(crate) struct Sshd {
-    child: Child,
+    _daemon: Daemon,
     /// `ssh://user@host:port`
     pub(crate) url: String,
     /// `host:port`
@@ -36,9 +35,8 @@ impl Sshd {
                 .then_some(())
                 .ok_or("ssh-keygen failed")?;
         }
-        let free = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
-        let port = free.local_addr().map_err(|e| e.to_string())?.port();
-        drop(free);
+        let address = free_address()?;
+        let port = address.port();
         let write = |name: &str, text: String| fs::write(work.join(name), text).map_err(|e| e.to_string());
         let read = |name: &str| fs::read_to_string(work.join(name)).map_err(|e| e.to_string());
         for (file, key) in [("known_hosts", "host_key.pub"), ("other_hosts", "other_host_key.pub")] {
@@ -59,32 +57,11 @@ impl Sshd {
         write("sshd_config", settings.join("\n"))?;
         // Run by root it wants this directory, which the service makes elsewhere.
         let _ = fs::create_dir("/run/sshd");
-        let log = fs::File::create(work.join("sshd.log")).map_err(|e| e.to_string())?;
-        let child = Command::new(PROGRAM)
-            .args(["-D", "-e", "-f", &at("sshd_config")])
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn();
-        let child = child.map_err(|e| format!("{PROGRAM}: {e}"))?;
-        let host = format!("127.0.0.1:{port}");
-        let sshd = Self { child, url: format!("ssh://{}@{host}", user()?), host };
-        sshd.await_port().ok_or_else(|| read("sshd.log").unwrap_or_default())?;
-        Ok(Some(sshd))
-    }
-
-    /// Waits until it takes connections.
-    fn await_port(&self) -> Option<()> {
-        (0..1000).find_map(|_| {
-            sleep(Duration::from_millis(10));
-            TcpStream::connect(&self.host).ok().map(drop)
-        })
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut command = Command::new(PROGRAM);
+        command.args(["-D", "-e", "-f", &at("sshd_config")]);
+        let daemon = Daemon::start(&mut command, address, &work.join("sshd.log"))?;
+        let host = address.to_string();
+        Ok(Some(Self { _daemon: daemon, url: format!("ssh://{}@{host}", user()?), host }))
     }
 }
 
