@@ -32,9 +32,10 @@ fn every_opening_shows_one_whole_moment() {
             }
         });
         let _stop = Stop(&done);
-        (0..100).filter(|i| open_and_check(dir.path(), &acknowledged, i % 10 == 0)).count()
+        // On a machine busy with other things fewer openings find a moment; more than a few always do.
+        (0..300).filter(|i| open_and_check(dir.path(), &acknowledged, i % 10 == 0)).take(80).count()
     });
-    assert!(opened > 80, "only {opened} of 100 openings found the store quiet for a moment");
+    assert_eq!(opened, 80, "of 300 openings only {opened} found the store quiet for a moment");
 }
 
 /// Ends the writer, also when a check fails.

@@ -171,7 +171,10 @@ impl App {
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
     {
-        self.0.answer_any(request, peer, false).await
+        match self.0.at_once(&request, peer, false) {
+            Some(reply) => reply,
+            None => self.0.answer_any(request, peer, false).await,
+        }
     }
 
     /// Serves connections until `stop` becomes true, then lets requests under way finish. Returns how many
@@ -202,12 +205,35 @@ struct Told {
 }
 
 impl Answer for Inner {
+    fn at_once(&self, request: &Request<Incoming>, peer: SocketAddr, crowded: bool) -> Option<Reply> {
+        self.at_once(request, peer, crowded)
+    }
+
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr, crowded: bool) -> Reply {
         self.answer_any(request, peer, crowded).await
     }
 }
 
 impl Inner {
+    /// Answers what nearly all requests are: files, tiles and records at hand, on a server where everybody may have them. A
+    /// future for each of them would cost as much as the answer. None: nothing is done yet.
+    fn at_once<B>(&self, request: &Request<B>, peer: SocketAddr, crowded: bool) -> Option<Reply> {
+        if crowded || !self.gate.is_open() {
+            return None;
+        }
+        let begun = Instant::now();
+        let (method, asked) = (request.method(), request.headers());
+        if method != Method::GET && method != Method::HEAD || acceptable(request).is_err() {
+            return None;
+        }
+        let path = path::decode(request.uri().path()).ok()?;
+        let route = Route::parse(&path);
+        let reply = self.at_hand(route, asked)?;
+        self.note_download(route, method, &reply, self.gate.public(asked).holder.as_deref());
+        self.counted.note(request, peer, &reply, begun.elapsed());
+        Some(reply::for_method(reply, method))
+    }
+
     async fn answer_any<B>(&self, request: Request<B>, peer: SocketAddr, crowded: bool) -> Reply
     where
         B: HttpBody<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin,
@@ -336,15 +362,32 @@ impl Inner {
         hops.scope(work).await
     }
 
+    /// What is answered without waiting for anybody and asked for all the time.
+    fn at_hand(&self, route: Route<'_>, asked: &HeaderMap) -> Option<Reply> {
+        match route {
+            Route::Log(log) => self.log_at_hand(log, asked).ok(),
+            Route::Sumdb(rest) => {
+                let log = LogRoute::parse(strip_name(rest, &self.name)?)?;
+                self.log_at_hand(log, asked).ok()
+            }
+            Route::Module(module) => self.proxy.at_hand(module, asked),
+            _ => None,
+        }
+    }
+
+    /// What the log itself answers, or else the module version that has to be looked up.
+    fn log_at_hand<'a>(&self, route: LogRoute<'a>, asked: &HeaderMap) -> Result<Reply, &'a str> {
+        match route {
+            LogRoute::Latest => Ok(self.own.latest()),
+            LogRoute::Tile(path) => Ok(self.own.tile(path, asked)),
+            LogRoute::Lookup(module) => self.own.kept_lookup(module).ok_or(module),
+        }
+    }
+
     async fn log(&self, route: LogRoute<'_>, asked: &HeaderMap) -> Reply {
-        let module = match route {
-            LogRoute::Latest => return self.own.latest(),
-            LogRoute::Tile(path) => return self.own.tile(path, asked),
-            LogRoute::Lookup(module) => module,
-        };
-        match self.own.kept_lookup(module) {
-            Some(reply) => reply,
-            None => self.passing(asked, Box::pin(self.own.lookup(module))).await,
+        match self.log_at_hand(route, asked) {
+            Ok(reply) => reply,
+            Err(module) => self.passing(asked, Box::pin(self.own.lookup(module))).await,
         }
     }
 
@@ -379,7 +422,7 @@ fn no_database() -> Refusal {
 
 /// The rules that hold for every request: a method that reads, publishes or tells something, and no doubt about whom it is for and
 /// where it ends.
-fn acceptable(request: &Request<()>) -> Result<(), Refusal> {
+fn acceptable<B>(request: &Request<B>) -> Result<(), Refusal> {
     let writes = request.method() == Method::PUT || request.method() == Method::POST;
     if !writes && request.method() != Method::GET && request.method() != Method::HEAD {
         return Err(Refusal::Method);
@@ -424,7 +467,7 @@ impl Counted {
     }
 
     /// Counts a request and writes one line of it: at debug what went well, at info what did not.
-    fn note(&self, request: &Request<()>, peer: SocketAddr, reply: &Reply, took: Duration) {
+    fn note<B>(&self, request: &Request<B>, peer: SocketAddr, reply: &Reply, took: Duration) {
         let status = reply.status().as_u16();
         self.duration.record(took.as_secs_f64());
         let class = usize::from(status / 100).saturating_sub(2).min(self.classes.len() - 1);

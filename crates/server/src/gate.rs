@@ -40,6 +40,11 @@ impl Gate {
         &self.0
     }
 
+    /// Whether everybody may read everything.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_open()
+    }
+
     /// Lets a request to read through, or says what is missing. What it needs is only worked out where not everybody may
     /// read everything.
     pub(crate) async fn check_reading(
@@ -48,7 +53,7 @@ impl Gate {
         asked: &HeaderMap,
         peer: IpAddr,
     ) -> Result<Pass, Refusal> {
-        if self.0.is_open() {
+        if self.is_open() {
             return Ok(self.public(asked));
         }
         self.pass(&need(), asked, peer).await
@@ -83,7 +88,7 @@ impl Gate {
     }
 
     /// What everybody may do. It is known whose token came along, if it is one.
-    fn public(&self, asked: &HeaderMap) -> Pass {
+    pub(crate) fn public(&self, asked: &HeaderMap) -> Pass {
         let shown = asked.contains_key(header::AUTHORIZATION);
         let holder = shown.then(|| self.0.holder(&offer(asked), now())).flatten();
         Pass { is_public: true, holder }

@@ -38,6 +38,7 @@ mod reply;
 mod requirements;
 mod route;
 mod scribe;
+mod seldom;
 mod sumdb;
 mod tally;
 mod tls;

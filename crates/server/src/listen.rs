@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{self, Either};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,6 +21,7 @@ use tracing::{debug, warn};
 
 use crate::pace::{Limits, Pace, Paced};
 use crate::reply::Reply;
+use crate::seldom::Seldom;
 
 /// Largest request head, in bytes, and most header lines.
 const MAX_HEAD: usize = 16 << 10;
@@ -52,6 +54,10 @@ impl Default for ListenOptions {
 /// Answers requests. Implemented by the application, which decides whether a body is read; `crowded` is set on
 /// connections beyond the cap.
 pub(crate) trait Answer: Send + Sync + 'static {
+    /// The answer, if it can be given without waiting for anything. If not, nothing is done yet.
+    fn at_once(&self, request: &Request<Incoming>, peer: SocketAddr, crowded: bool) -> Option<Reply>;
+
+    /// The answer.
     fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
@@ -125,7 +131,7 @@ impl<A: Answer> Door<A> {
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         tokio::select! {
             done = self.converse(Paced::new(stream, Arc::clone(&guest.pace)), &guest) => done,
-            limit = guest.pace.overstayed() => Err(format!("over the time for: {limit}")),
+            limit = Seldom::new(guest.pace.overstayed()) => Err(format!("over the time for: {limit}")),
         }
     }
 
@@ -177,7 +183,7 @@ impl<A: Answer> Door<A> {
         let mut stop = self.stop.clone();
         tokio::select! {
             done = conn.as_mut() => return done.map_err(|e| e.to_string()),
-            _ = stop.wait_for(|stop| *stop) => {}
+            _ = Seldom::new(stop.wait_for(|stop| *stop)) => {}
         }
         conn.as_mut().graceful_shutdown();
         conn.await.map_err(|e| e.to_string())
@@ -188,11 +194,15 @@ impl<A: Answer> Door<A> {
         request: Request<Incoming>,
         guest: &Guest,
     ) -> impl Future<Output = Result<Reply, Infallible>> + Send + use<A> {
-        let (app, busy) = (Arc::clone(&self.app), guest.pace.request());
-        let (peer, crowded) = (guest.peer, guest.crowded);
-        async move {
-            let reply = app.answer(request, peer, crowded).await;
-            Ok(reply.map(|body| body.carrying(Box::new(busy))))
+        let (peer, crowded, busy) = (guest.peer, guest.crowded, guest.pace.request());
+        let sent = |reply: Reply| Ok(reply.map(|body| body.carrying(Box::new(busy))));
+        match self.app.at_once(&request, peer, crowded) {
+            Some(reply) => Either::Left(future::ready(sent(reply))),
+            None => {
+                let app = Arc::clone(&self.app);
+                // Boxed, so that what need not wait does not move the memory of what must.
+                Either::Right(Box::pin(async move { sent(app.answer(request, peer, crowded).await) }))
+            }
         }
     }
 

@@ -86,7 +86,7 @@ impl Passthrough {
         let tile = parsed.tile().ok_or_else(|| Refusal::NotFound(format!("{path}: no such tile here")))?;
         let body = client.tile(tile).await.map_err(|error| self.refusal(error))?;
         let freshness = if tile.is_full() { Freshness::Immutable } else { Freshness::Seconds(60) };
-        Ok(reply::tagged(reply::ok(body, reply::OCTETS, freshness), path, asked))
+        Ok(reply::tagged(reply::ok(body, reply::OCTETS, freshness), reply::tag(path), asked))
     }
 
     fn refusal(&self, error: Error) -> Refusal {

@@ -137,16 +137,16 @@ impl ModuleProxy {
 
 /// A file of the cache as a reply, whole or the range asked for.
 fn send(file: CachedFile, kind: HeaderValue, asked: &HeaderMap) -> Reply {
-    let tag = file.etag.trim_matches('"').to_owned();
+    let tag = HeaderValue::from_str(&file.etag).ok();
     match file.body {
         Stored::Bytes(bytes) => {
             let whole = reply::ok(bytes.clone(), kind, Freshness::Immutable);
-            reply::ranged(reply::tagged(whole, &tag, asked), asked, |start, end| part(&bytes, start, end))
+            reply::ranged(reply::tagged(whole, tag, asked), asked, |start, end| part(&bytes, start, end))
         }
         Stored::File(open) => {
             let open = Arc::new(open);
             let whole = reply::ok(Body::file(Arc::clone(&open), 0, file.length), kind, Freshness::Immutable);
-            reply::ranged(reply::tagged(whole, &tag, asked), asked, |start, end| Body::file(open, start, end))
+            reply::ranged(reply::tagged(whole, tag, asked), asked, |start, end| Body::file(open, start, end))
         }
     }
 }

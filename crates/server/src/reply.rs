@@ -205,13 +205,17 @@ pub(crate) fn refuse(refusal: &Refusal) -> Reply {
     reply
 }
 
-/// Gives a reply its strong validator, the quoted `tag`; answers "not modified" if the client already has it.
-pub(crate) fn tagged(mut reply: Reply, tag: &str, asked: &HeaderMap) -> Reply {
-    let Ok(tag) = HeaderValue::try_from(format!("\"{tag}\"")) else { return reply };
+/// A strong validator, as it stands in the header: `text` with quotes, if the two can stand there.
+pub(crate) fn tag(text: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("\"{text}\"")).ok()
+}
+
+/// Gives a reply its strong validator; answers "not modified" if the client already has it.
+pub(crate) fn tagged(mut reply: Reply, tag: Option<HeaderValue>, asked: &HeaderMap) -> Reply {
+    let Some(tag) = tag else { return reply };
     if holds(asked, &tag) {
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
         *reply.body_mut() = Body::empty();
-        reply.headers_mut().remove(header::CONTENT_LENGTH);
         reply.headers_mut().remove(header::CONTENT_TYPE);
     }
     reply.headers_mut().insert(header::ETAG, tag);
@@ -236,10 +240,8 @@ pub(crate) fn ranged(mut reply: Reply, asked: &HeaderMap, part: impl FnOnce(u64,
         }
         Some(Range::Beyond) => (StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{len}"), Body::empty()),
     };
-    let headers = reply.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     if let Ok(value) = HeaderValue::try_from(content_range) {
-        headers.insert(header::CONTENT_RANGE, value);
+        reply.headers_mut().insert(header::CONTENT_RANGE, value);
     }
     *reply.status_mut() = status;
     *reply.body_mut() = body;
@@ -262,10 +264,14 @@ pub(crate) fn private(mut reply: Reply) -> Reply {
     reply
 }
 
-/// Makes a reply fit the method: for `HEAD` the same headers and no body.
+/// Makes a reply fit the method: for `HEAD` the same headers and no body. The length is otherwise said by the connection, which
+/// takes it from the body: a seventh header would make the map of headers move.
 pub(crate) fn for_method(mut reply: Reply, method: &Method) -> Reply {
     if method == Method::HEAD {
-        *reply.body_mut() = Body::empty();
+        let length = std::mem::replace(reply.body_mut(), Body::empty()).len();
+        if reply.status() != StatusCode::NOT_MODIFIED {
+            reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
     }
     reply
 }
@@ -277,10 +283,8 @@ pub(crate) fn closing(mut reply: Reply) -> Reply {
 }
 
 fn dress(reply: &mut Reply, kind: HeaderValue, freshness: Freshness) {
-    let len = reply.body().len();
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, kind);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
     headers.insert(header::CACHE_CONTROL, freshness.header());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
@@ -346,7 +350,11 @@ mod tests {
     }
 
     fn ten() -> Reply {
-        tagged(ok(Bytes::from_static(b"0123456789"), OCTETS, Freshness::Immutable), "t", &HeaderMap::new())
+        tagged(
+            ok(Bytes::from_static(b"0123456789"), OCTETS, Freshness::Immutable),
+            tag("t"),
+            &HeaderMap::new(),
+        )
     }
 
     fn cut(start: u64, end: u64) -> Body {
@@ -375,9 +383,20 @@ mod tests {
             assert_eq!(reply.status(), status, "{range}");
             let said = reply.headers().get(header::CONTENT_RANGE).map_or("", |v| v.to_str().unwrap());
             assert_eq!(said, content_range, "{range}");
-            assert_eq!(reply.headers()[header::CONTENT_LENGTH], body.len().to_string(), "{range}");
             assert_eq!(reply.into_body().collect().await.unwrap().to_bytes(), body, "{range}");
         }
+    }
+
+    #[test]
+    fn a_head_has_the_length_and_no_body() {
+        let head = for_method(ten(), &Method::HEAD);
+        assert_eq!((&head.headers()[header::CONTENT_LENGTH], head.body().len()), (&HeaderValue::from(10), 0));
+        let same = tagged(ten(), tag("t"), &asking(header::IF_NONE_MATCH, "\"t\""));
+        let head = for_method(same, &Method::HEAD);
+        assert_eq!(
+            (head.status(), head.headers().get(header::CONTENT_LENGTH)),
+            (StatusCode::NOT_MODIFIED, None)
+        );
     }
 
     #[test]
@@ -396,7 +415,7 @@ mod tests {
         {
             let reply = tagged(
                 ok(Bytes::from_static(b"x"), TEXT, Freshness::Immutable),
-                "t",
+                tag("t"),
                 &asking(header::IF_NONE_MATCH, value),
             );
             assert_eq!(reply.status(), status, "{value}");

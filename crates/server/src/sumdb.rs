@@ -8,7 +8,7 @@ use quipu_ledger::{Error, Ledger};
 use quipu_module::ModuleVersion;
 use quipu_tlog::{PathError, Tile, TileLevel, TilePath, join_entries, join_records};
 
-use crate::kept::Kept;
+use crate::kept::{Form, Kept, KeptTile};
 use crate::lookup::{Found, Lookup};
 use crate::reply::{self, Freshness, Refusal, Reply};
 
@@ -78,8 +78,8 @@ impl OwnLog {
 
     fn find_tile(&self, path: &str, asked: &HeaderMap) -> Result<Reply, Refusal> {
         let (tile, form) = wanted(path)?;
-        let body = match self.kept.tile(path) {
-            Some(body) => body,
+        let KeptTile { body, tag } = match self.kept.tile(tile, form) {
+            Some(kept) => kept,
             None => self.read_tile(tile, form, path)?,
         };
         let kind = match (tile.level(), form) {
@@ -87,11 +87,10 @@ impl OwnLog {
             _ => reply::OCTETS,
         };
         let freshness = if tile.is_full() { Freshness::Immutable } else { Freshness::Seconds(60) };
-        let tag = format!("{}-{path}", self.tag);
-        Ok(reply::tagged(reply::ok(body, kind, freshness), &tag, asked))
+        Ok(reply::tagged(reply::ok(body, kind, freshness), tag, asked))
     }
 
-    fn read_tile(&self, tile: Tile, form: Form, path: &str) -> Result<Bytes, Refusal> {
+    fn read_tile(&self, tile: Tile, form: Form, path: &str) -> Result<KeptTile, Refusal> {
         let body = match (tile.level(), form) {
             (TileLevel::Hashes(level), _) => {
                 let hashes = self.ledger.tile(level, tile.n(), tile.width());
@@ -103,10 +102,11 @@ impl OwnLog {
                 Bytes::from(bundle.map_err(|error| Refusal::Unavailable(error.to_string()))?)
             }
         };
+        let kept = KeptTile { body, tag: reply::tag(&format!("{}-{path}", self.tag)) };
         if tile.is_full() {
-            self.kept.keep_tile(path, &body);
+            self.kept.keep_tile(tile, form, &kept);
         }
-        Ok(body)
+        Ok(kept)
     }
 
     fn texts(&self, tile: Tile, path: &str) -> Result<Vec<Bytes>, Refusal> {
@@ -115,13 +115,6 @@ impl OwnLog {
             self.ledger.records(range).map_err(|error| fault(&error))?.ok_or_else(|| beyond(path))?;
         Ok(records.into_iter().map(|record| record.text).collect())
     }
-}
-
-/// The two forms in which a path can name a tile; they never clash.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Sumdb,
-    C2sp,
 }
 
 /// The tile that a path names: malformed paths are bad requests, well-formed ones of tiles that no log of this

@@ -61,13 +61,13 @@ impl Running {
         self.events().iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Waits until something is so.
+    /// Waits until something is so; long, since a busy machine takes its time.
     #[track_caller]
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let began = Instant::now();
         while !is_so(self) {
             let (out, err) = (self.out(), self.err());
-            assert!(began.elapsed() < Duration::from_secs(30), "no {what}: {out:#?}\n{err}");
+            assert!(began.elapsed() < Duration::from_secs(120), "no {what}: {out:#?}\n{err}");
             thread::sleep(Duration::from_millis(20));
         }
     }

@@ -14,13 +14,20 @@ struct Echo {
 }
 
 impl Answer for Echo {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr, crowded: bool) -> Reply {
-        if request.uri().path() == "/slow" {
-            self.nudge.notified().await;
-        }
-        let body = if crowded { "crowded" } else { "fine" };
-        reply::ok(Bytes::from_static(body.as_bytes()), reply::TEXT, Freshness::Never)
+    fn at_once(&self, request: &Request<Incoming>, _: SocketAddr, crowded: bool) -> Option<Reply> {
+        (request.uri().path() != "/slow").then(|| echo(crowded))
     }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, _: SocketAddr, crowded: bool) -> Reply {
+        assert_eq!(request.uri().path(), "/slow");
+        self.nudge.notified().await;
+        echo(crowded)
+    }
+}
+
+fn echo(crowded: bool) -> Reply {
+    let body = if crowded { "crowded" } else { "fine" };
+    reply::ok(Bytes::from_static(body.as_bytes()), reply::TEXT, Freshness::Never)
 }
 
 struct Running {
