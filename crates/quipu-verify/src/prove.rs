@@ -1,14 +1,14 @@
 //! `quipu-verify prove`: a file that proves the lines of a go.sum to others.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use quipu_module::{ModuleVersion, Record, SumLine};
 use quipu_tlog::Tree;
 use quipu_verify::proof::{GoSumProof, ProvenRecords, TlogProof};
+use quipu_verify::replace_file;
 use serde_json::json;
 
 use crate::database::{Database, Target};
@@ -86,7 +86,7 @@ fn write(args: &Prove, database: &Database, proven: &ProvenRecords, sums: &Sums)
         lines.dedup();
         GoSumProof::new(proven, &lines, keys)?.to_string()
     };
-    replace(&args.output, proof.as_bytes())
+    replace_file(&args.output, proof.as_bytes())
         .with_context(|| format!("cannot write {}", args.output.display()))?;
     told(args, database, proven, sums)
 }
@@ -141,13 +141,4 @@ fn told(args: &Prove, database: &Database, proven: &ProvenRecords, sums: &Sums) 
         "{file}: {what} of {name}, proven in the signed tree of {size} records (root {root})"
     ))?;
     Ok(Exit::Good)
-}
-
-/// Puts a file in its place whole.
-fn replace(file: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".unfinished");
-    let unfinished = file.with_file_name(name);
-    fs::write(&unfinished, content)?;
-    fs::rename(&unfinished, file)
 }

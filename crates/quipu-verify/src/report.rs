@@ -40,8 +40,8 @@ pub(crate) fn keep(database: &Database, evidence: &Evidence) -> Option<String> {
     let is_proof = evidence.kind().is_signed();
     let what = if is_proof { "MISBEHAVIOUR PROVEN, the evidence" } else { "what was served" };
     match database.evidence().put(evidence) {
-        Ok(file) => {
-            let file = file.display().to_string();
+        Ok(kept) => {
+            let file = kept.file.display().to_string();
             eprintln!("quipu-verify: {what} is in {file}");
             Some(file)
         }

@@ -58,6 +58,7 @@
 pub mod audit;
 pub mod check;
 mod client;
+mod durable;
 mod error;
 mod evidence;
 mod evidence_dir;
@@ -75,9 +76,10 @@ mod transport;
 mod ways;
 
 pub use client::{Client, Limits, Refreshed, Verified};
+pub use durable::replace_file;
 pub use error::{Error, Failure};
 pub use evidence::{Evidence, Finding, Fork, Kind, Leaf, MalformedEvidence, NotProven, Subtree};
-pub use evidence_dir::EvidenceDir;
+pub use evidence_dir::{EvidenceDir, KeptEvidence};
 pub use head::SignedHead;
 pub use record::AuthenticatedRecord;
 pub use state::{DirState, MemoryState, State};

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use quipu_verify::replace_file;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Alert, Kind};
@@ -114,17 +115,9 @@ impl MemoryFile {
     /// # Errors
     /// It cannot be written; then the old contents may still be there.
     pub(super) fn save(&self, memory: &Memory) -> Result<()> {
-        let write = || -> Result<()> {
-            let unfinished = self.path.with_extension("unfinished");
-            let mut file = File::create(&unfinished)?;
-            file.write_all(&serde_json::to_vec_pretty(memory)?)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &self.path)?;
-            let dir = self.path.parent().unwrap_or_else(|| Path::new("."));
-            Ok(File::open(dir)?.sync_all()?)
-        };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
+        let mut text = serde_json::to_vec_pretty(memory)?;
+        text.push(b'\n');
+        replace_file(&self.path, &text).with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 

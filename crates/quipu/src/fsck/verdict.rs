@@ -100,7 +100,7 @@ impl Verdict {
     pub(super) fn keep_evidence(&mut self, dir: &Path) {
         let Some(fork) = &self.fork else { return };
         match EvidenceDir::new(dir).put(fork) {
-            Ok(file) => self.evidence = Some(file.display().to_string()),
+            Ok(kept) => self.evidence = Some(kept.file.display().to_string()),
             Err(error) => {
                 let (dir, fork) = (dir.display(), fork.to_string());
                 eprintln!(

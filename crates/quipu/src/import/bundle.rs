@@ -165,7 +165,7 @@ fn explain(error: &verify::Error, data: &DataDir, name: &str) -> String {
 
 fn accuse(data: &DataDir, evidence: &verify::Evidence, how: &How) -> Result<Proven> {
     let file = verify::EvidenceDir::new(&data.evidence()).put(evidence);
-    let file = file.context("misbehaviour is proven, but its evidence cannot be kept")?;
+    let file = file.context("misbehaviour is proven, but its evidence cannot be kept")?.file;
     eprintln!("MISBEHAVIOUR PROVEN: {}: {}", evidence.kind().headline(), evidence.summary());
     if how.json {
         tell(json!({ "taken": 0, "evidence": file }))?;

@@ -17,7 +17,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use bytes::Bytes;
 
 use super::runs::{Run, Runs};
 use super::siphash::Secret;
+use crate::durable::{replace_file, sync_dir};
 use crate::error::Error;
 use crate::state::State;
 
@@ -145,14 +146,9 @@ impl AuditState {
     }
 
     fn write(&self, content: &[u8]) -> io::Result<()> {
-        let temporary = self.dir.join("state.new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
         // Runs must have their names on the disk before the state says that they are there.
         sync_dir(&self.dir.join("keys"))?;
-        fs::rename(temporary, self.dir.join(FILE))?;
-        sync_dir(&self.dir)
+        replace_file(&self.dir.join(FILE), content)
     }
 
     fn format(&self) -> String {
@@ -235,10 +231,6 @@ fn lock(dir: &std::path::Path) -> io::Result<File> {
         }
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
-}
-
-fn sync_dir(dir: &std::path::Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 const FIRST_LINE: &str = "quipu audit v1";

@@ -152,11 +152,12 @@ fn a_directory_does_not_grow_for_ever() {
     for i in 0..100 {
         kept.put(&answer(i)).unwrap();
     }
-    assert!(kept.put(&answer(5)).is_ok(), "it is there already");
+    assert!(!kept.put(&answer(5)).unwrap().is_new, "it is there already");
     assert!(kept.put(&answer(100)).unwrap_err().to_string().contains("100 files"));
     let bad = Log::new(["example.test/m v1.0.0 h1:x\n".to_owned()]);
     let leaf = quipu_verify::Leaf { index: 0, text: bad.records[0].clone().into(), proof: Vec::new() };
     let proof = Evidence::prove_record(&keys(), head(&bad, 1), leaf).unwrap();
-    let file = kept.put(&proof).unwrap();
-    assert_eq!(std::fs::read_to_string(file).unwrap(), proof.to_string());
+    let kept = kept.put(&proof).unwrap();
+    assert!(kept.is_new);
+    assert_eq!(std::fs::read_to_string(kept.file).unwrap(), proof.to_string());
 }
