@@ -164,7 +164,7 @@ impl Records {
             }
             other => {
                 if let verify::Error::Misbehaved(evidence) = &other {
-                    evidence::keep(&self.vouching.evidence, evidence);
+                    evidence::keep(&self.vouching.evidence, evidence, self.audit.get());
                 }
                 error!(%module, error = %other, "the answer of the upstream database is refused");
                 Err(LookupError::Unavailable(format!(

@@ -8,6 +8,7 @@ use quipu_tlog::TilePath;
 use quipu_verify::{Client, Error, EvidenceDir};
 use tracing::{error, warn};
 
+use crate::audit::AuditLog;
 use crate::evidence;
 use crate::reply::{self, Freshness, Refusal, Reply};
 use crate::route::LogRoute;
@@ -25,11 +26,17 @@ pub(crate) struct Passthrough {
     others: Vec<Other>,
     policy: Policy,
     evidence: EvidenceDir,
+    audit: AuditLog,
 }
 
 impl Passthrough {
-    pub(crate) const fn new(others: Vec<Other>, policy: Policy, evidence: EvidenceDir) -> Self {
-        Self { others, policy, evidence }
+    pub(crate) const fn new(
+        others: Vec<Other>,
+        policy: Policy,
+        evidence: EvidenceDir,
+        audit: AuditLog,
+    ) -> Self {
+        Self { others, policy, evidence, audit }
     }
 
     /// The database that `rest`, what follows `/sumdb/`, belongs to, and the path within it. Names may hold slashes:
@@ -101,7 +108,7 @@ impl Passthrough {
                 Refusal::Unavailable("this server cannot use its own copy of that database".to_owned())
             }
             Error::Misbehaved(evidence) => {
-                evidence::keep(&self.evidence, &evidence);
+                evidence::keep(&self.evidence, &evidence, Some(&self.audit));
                 Refusal::BadUpstream(evidence.kind().headline().to_owned())
             }
             other => {

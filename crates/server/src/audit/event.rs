@@ -45,6 +45,8 @@ pub enum EventKind {
     Mismatch,
     /// Upstream says that a version is another commit than it was.
     MovedTag,
+    /// A checksum database signed what cannot be true: the proof of it is kept.
+    Evidence,
     /// A version was put into quarantine.
     QuarantineAdd,
     /// A version was taken out of quarantine.

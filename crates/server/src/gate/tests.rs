@@ -50,7 +50,8 @@ const NEEDS: &[(&str, char)] = &[
 ];
 
 fn others() -> Passthrough {
-    Passthrough::new(Vec::new(), Policy::default(), EvidenceDir::new(std::path::Path::new("unused")))
+    let unused = EvidenceDir::new(std::path::Path::new("unused"));
+    Passthrough::new(Vec::new(), Policy::default(), unused, AuditLog::none())
 }
 
 struct World {
