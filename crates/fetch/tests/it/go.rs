@@ -2,14 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
-use quipu_fetch::{AdmitAll, Cache, FileKind, Upstream as _};
-use quipu_module::Version;
+use quipu_fetch::{FileKind, Upstream as _};
 
 use crate::support::modules::Module;
 use crate::support::server::Server;
-use crate::support::{Judge, cache, chain, client, options, path, skipped, tree, version};
+use crate::support::{Judge, cache, skipped};
 
 /// Runs `go` in `directory` with modules from `proxy` only; what it printed on both, and whether it succeeded.
 fn go(directory: &Path, proxy: &str, arguments: &[&str]) -> (bool, String) {
@@ -107,43 +105,5 @@ async fn the_cache_directory_is_a_proxy_and_a_module_cache_can_be_dropped_in() {
     assert_eq!(judge.asked().len(), 4);
     let second = project("module example.com/main\n\ngo 1.20\n");
     let (good, text) = go(second.path(), &file_url(&made), &arguments);
-    assert!(good, "{text}");
-}
-
-/// Against the proxy that `go env GOPROXY` names: `cargo test -p quipu-fetch -- --ignored live`.
-#[tokio::test]
-#[ignore = "needs the network"]
-async fn live_modules_are_fetched_and_work_offline() {
-    let output = Command::new("go").args(["env", "GOPROXY"]).output().unwrap();
-    let list = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-    let urls: Vec<&str> = list.split([',', '|']).filter(|entry| entry.starts_with("http")).collect();
-    let (client, ledger) = client(&urls);
-    let root = tempfile::tempdir().unwrap();
-    let live = Cache::open_root(root.path(), chain(&list, &client), Arc::new(AdmitAll), options()).unwrap();
-    let modules = [
-        ("rsc.io/quote@v1.5.2", "h1:w5fcysjrx7yqtD/aO+QwRjYZOKnaM9Uh2b40tElTs3Y="),
-        ("rsc.io/sampler@v1.3.0", "h1:7uVkIFmeBqHfdjD+gZwtXXI+RODJ2Wc4O7MPEh/QiW4="),
-        (
-            "golang.org/x/text@v0.0.0-20170915032832-14c0d48ead0c",
-            "h1:qgOY6WgZOaTkIIMiVjBQcw93ERBE4m30iBm00nkL0i8=",
-        ),
-    ];
-    for (module, h1) in modules {
-        let module = version(module);
-        for kind in [FileKind::Info, FileKind::GoMod, FileKind::Zip] {
-            live.file(&module, kind).await.unwrap();
-        }
-        assert_eq!(live.file(&module, FileKind::Zip).await.unwrap().h1.unwrap().to_string(), h1);
-    }
-    // Mirrors differ in what they list; what is stored is listed in any case.
-    let versions = live.list(&path("rsc.io/quote")).await.unwrap();
-    assert!(versions.contains(&Version::parse("v1.5.2").unwrap()), "{versions:?}");
-    for unknown in ["rsc.io/no-such-module-here", "golang.org/x"] {
-        live.list(&path(unknown)).await.unwrap_err();
-    }
-    eprintln!("{}\n{}", ledger.lines().join("\n"), tree(root.path()).join("\n"));
-
-    let offline = project("module example.com/main\n\ngo 1.20\n\nrequire rsc.io/quote v1.5.2\n");
-    let (good, text) = go(offline.path(), &file_url(root.path()), &["mod", "download", "all"]);
     assert!(good, "{text}");
 }
