@@ -13,6 +13,7 @@ use quipu_module::ModuleVersion;
 use quipu_tlog::{TILE_WIDTH, Tile};
 
 use super::{State, narrow};
+use crate::durable::sync_dir;
 
 /// State in a directory of its own. Several processes may use it at once.
 ///
@@ -48,7 +49,7 @@ impl DirState {
             let _ = fs::remove_file(&temporary);
         }
         outcome?;
-        if durable { File::open(parent)?.sync_all() } else { Ok(()) }
+        if durable { sync_dir(parent) } else { Ok(()) }
     }
 
     fn lookup_path(&self, module: &ModuleVersion) -> PathBuf {
