@@ -31,7 +31,7 @@ fn every_opening_shows_one_whole_moment() {
             }
         });
         let _stop = Stop(&done);
-        for i in 0..80 {
+        for i in 0..100 {
             let mut tries = 0;
             while !open_and_check(dir.path(), &acknowledged, i % 10 == 0) {
                 tries += 1;
